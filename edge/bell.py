@@ -1,0 +1,84 @@
+"""The bell: it says "look sooner" to whoever works a queue, here or in another process. It never raises."""
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+EVERY_QUEUE = "*"
+
+
+class Bell:
+    """A condition for threads of this process, and a Unix datagram for the worker in another."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._rings: dict[str, int] = {}
+        self._path: Path | None = None
+        self._ear: socket.socket | None = None
+        self._voice: socket.socket | None = None
+
+    def point_to(self, path: Path) -> None:
+        """Ring at this socket when the workers live in another process."""
+        self._path = path
+
+    def ring(self, queues: Iterable[str] = (EVERY_QUEUE,)) -> None:
+        """Wake whoever waits for one of these queues. Lost harmlessly when nobody listens: the poll finds the row."""
+        names = list(queues)
+        with self._changed:
+            for name in names:
+                self._rings[name] = self._rings.get(name, 0) + 1
+            self._changed.notify_all()
+        if self._path is not None and self._ear is None:
+            self._call(names)
+
+    def wait(self, queue: str, seen: int, timeout_s: float) -> int:
+        """Sleep until this queue was rung after `seen`, or the time is over; returns the count to pass next time."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.count(queue) != seen, timeout_s)
+            return self.count(queue)
+
+    def count(self, queue: str) -> int:
+        """How often this queue was rung."""
+        return self._rings.get(queue, 0) + self._rings.get(EVERY_QUEUE, 0)
+
+    def listen(self, path: Path) -> None:
+        """Become the worker's ear: a datagram socket in the state folder that only this user may ring."""
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        ear.bind(_within_limit(path))
+        os.chmod(path, 0o600)
+        self._ear = ear
+        threading.Thread(target=self._hear, args=(ear,), name="bell", daemon=True).start()
+
+    def _hear(self, ear: socket.socket) -> None:
+        while True:
+            names = ear.recv(4096).decode(errors="replace").split()
+            self.ring(names or [EVERY_QUEUE])
+
+    def _call(self, names: list[str]) -> None:
+        assert self._path is not None
+        try:
+            if self._voice is None:
+                self._voice = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                self._voice.setblocking(False)
+            self._voice.sendto(" ".join(names).encode(), _within_limit(self._path))
+        except OSError:
+            return  # nobody listens: the worker's slow poll will find the row
+
+
+def _within_limit(path: Path) -> str:
+    """A socket's address holds 107 bytes; a deep state folder is named through an open handle on it."""
+    if len(os.fsencode(path)) < 108:
+        return str(path)
+    if path.parent not in _FOLDERS:
+        _FOLDERS[path.parent] = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    return f"/proc/self/fd/{_FOLDERS[path.parent]}/{path.name}"
+
+
+_FOLDERS: dict[Path, int] = {}
+
+bell = Bell()

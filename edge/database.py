@@ -1,0 +1,147 @@
+"""The one database file: how it is opened, and the one writer that shares its commits."""
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import peewee
+
+from edge.errors import EdgeError, NotDurable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+db = peewee.DatabaseProxy()
+
+PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": "full",
+    "foreign_keys": 1,
+    "busy_timeout": 10_000,
+    "cache_size": -1_000,  # KiB a connection; each thread has its own
+    "journal_size_limit": 16 * 1024 * 1024,
+}
+BATCH = 64
+
+
+class DatabaseBroken(EdgeError):
+    """The file failed its integrity check; restore a backup before selling on."""
+
+
+def open_database(path: Path) -> None:
+    """Bind every model to this file. Threads connect by themselves when they first ask."""
+    db.initialize(peewee.SqliteDatabase(str(path), pragmas=PRAGMAS, timeout=10, autoconnect=True))
+
+
+def close_database() -> None:
+    """Close this thread's connection."""
+    if db.obj is not None and not db.is_closed():
+        db.close()
+
+
+def quick_check() -> None:
+    """Raise DatabaseBroken with SQLite's own words when a page of the file is damaged."""
+    words = [row[0] for row in db.execute_sql("PRAGMA quick_check").fetchall()]
+    if words != ["ok"]:
+        raise DatabaseBroken("the database is damaged: " + "; ".join(words[:3]))
+
+
+class Writer:
+    """One thread that runs everybody's transactions, each in a savepoint, and commits them together.
+
+    A flush on an SD card takes ten milliseconds and more; shared, it is paid once for all who wait.
+    """
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread is not None
+
+    def start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        if self._thread is not None:
+            self._work.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def write(self, work: Callable[[], T]) -> T:
+        """Run `work` in the next shared transaction; returns, or raises, once it is durable on disk."""
+        if self._thread is None or self._thread is threading.current_thread():
+            return write_alone(work)
+        promise: Future[T] = Future()
+        self._work.put((work, promise))
+        return promise.result()
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            batch = [self._work.get()]
+            while len(batch) < BATCH and not self._work.empty():
+                batch.append(self._work.get())
+            stopping = None in batch
+            self._commit([entry for entry in batch if entry is not None])
+        close_database()
+
+    def _commit(self, batch: list[tuple[Callable[[], Any], "Future[Any]"]]) -> None:
+        answers: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            with db.atomic("IMMEDIATE"):
+                for work, promise in batch:
+                    answers.append((promise, *_attempt(work)))
+        except Exception as reason:  # whatever it was, nobody in this batch may be told "kept"
+            for _, promise in batch:
+                promise.set_exception(NotDurable(f"the database could not keep it: {reason}"))
+            return
+        for promise, answer, fault in answers:
+            if fault is None:
+                promise.set_result(answer)
+            else:
+                promise.set_exception(fault)
+
+
+def _attempt(work: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    """One caller's share of the batch: its fault undoes its own writes and nobody else's."""
+    try:
+        with db.savepoint():
+            return work(), None
+    except peewee.DatabaseError as reason:
+        if not isinstance(reason, peewee.IntegrityError):
+            raise
+        return None, reason
+    except Exception as reason:  # handed back to the caller, who waits for it
+        return None, reason
+
+
+def write_alone(work: Callable[[], T]) -> T:
+    """The same promise without a writer thread: a command line, a test."""
+    try:
+        with db.atomic("IMMEDIATE"):
+            return work()
+    except peewee.OperationalError as reason:
+        raise NotDurable(f"the database could not keep it: {reason}") from reason
+
+
+writer = Writer()
+
+
+def transaction(verb: Callable[P, T]) -> Callable[P, T]:
+    """Make a domain verb one durable transaction; called inside another, it is part of that one."""
+
+    @wraps(verb)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        if db.in_transaction():
+            return verb(*args, **kwargs)
+        return writer.write(partial(verb, *args, **kwargs))
+
+    return run

@@ -1,0 +1,86 @@
+"""The one place that chooses real or simulated, and opens what the settings name."""
+
+import threading
+from collections.abc import Callable
+
+from edge.devices.mpesa import Mpesa
+from edge.devices.router import Router
+from edge.errors import Refused
+from edge.gsm_modem import Modem
+from edge.settings import Settings
+from edge.simulators.mpesa import MpesaSimulator
+
+BASE_URLS = {"sandbox": "https://sandbox.safaricom.co.ke", "live": "https://api.safaricom.co.ke"}
+SANDBOX_PASSKEY = "bfb279f9aa9bdbcf158e97dd71a467cd2e0c893059b10f78e6b72ada1ed2c919"  # published by Safaricom
+SIMULATED_KEY = "edge-rehearsal"
+
+
+class Devices:
+    """Every device of one worker process, opened when first asked for and kept open."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._mpesa: Mpesa | None = None
+        self._simulator: MpesaSimulator | None = None
+        self._modem: Modem | None = None
+        self._routers: dict[tuple[str, int, str, str, bool, str], Router] = {}
+
+    def mpesa(self) -> Mpesa:
+        """M-Pesa by the settings; in mode simulated with no address, a simulator of our own inside this process."""
+        with self._lock:
+            if self._mpesa is None:
+                told = self._settings.mpesa
+                url = told.base_url or BASE_URLS.get(told.mode, "") or self._simulated_mpesa()
+                simulated = told.mode == "simulated"
+                self._mpesa = Mpesa(
+                    url,
+                    told.consumer_key or (SIMULATED_KEY if simulated else ""),
+                    told.consumer_secret or (SIMULATED_KEY if simulated else ""),
+                    told.shortcode,
+                    told.passkey or (SANDBOX_PASSKEY if simulated else ""),
+                    till=told.till,
+                    kind="till" if told.type == "till" else "paybill",
+                    timeout_s=told.timeout_s,
+                )
+            return self._mpesa
+
+    def _simulated_mpesa(self) -> str:
+        self._simulator = MpesaSimulator(
+            shortcode=self._settings.mpesa.shortcode,
+            passkey=self._settings.mpesa.passkey or SANDBOX_PASSKEY,
+            consumer_key=self._settings.mpesa.consumer_key or SIMULATED_KEY,
+            consumer_secret=self._settings.mpesa.consumer_secret or SIMULATED_KEY,
+        )
+        self._simulator.__enter__()
+        return self._simulator.base_url
+
+    def router(self, host: str, port: int, username: str, password: str, *, tls: bool, server: str) -> Router:
+        """The one connection to this router; its jobs share a lane, so nobody else uses it meanwhile."""
+        key = (host, port, username, password, tls, server)
+        with self._lock:
+            if key not in self._routers:
+                self._routers[key] = Router(host, port, username, password, tls=tls, hotspot_server=server)
+            return self._routers[key]
+
+    def modem(self) -> Modem:
+        """The GSM modem; Refused when the settings name none."""
+        with self._lock:
+            told = self._settings.modem
+            if not told.port:
+                raise Refused("no modem is set up")
+            if self._modem is None:
+                self._modem = Modem(
+                    told.port, told.baud, told.pin, told.quirks, submit_timeout_s=told.submit_timeout_s
+                )
+            return self._modem
+
+    def close(self) -> None:
+        """Hang up everywhere."""
+        closers: list[Callable[[], object]] = [router.close for router in self._routers.values()]
+        if self._modem is not None:
+            closers.append(self._modem.close)
+        for close in closers:
+            close()
+        if self._simulator is not None:
+            self._simulator.__exit__(None, None, None)

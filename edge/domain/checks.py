@@ -1,0 +1,50 @@
+"""The last word on every part of the box; only a flip makes an event."""
+
+from datetime import datetime
+
+from edge.database import transaction
+from edge.domain import clock, events
+from edge.models import Check, Router
+
+
+@transaction
+def record(name: str, state: str, words: str, now: datetime, cure: str = "") -> bool:
+    """Keep the answer; True when it differs in kind from the last one."""
+    last = Check.get_or_none(Check.name == name)
+    flipped = last is None or last.state != state
+    Check.replace(
+        name=name, state=state, words=words, cure=cure, checked_at=now,
+        changed_at=now if last is None or flipped else last.changed_at,
+    ).execute()  # fmt: skip
+    if flipped and not (last is None and state == "ok"):
+        events.record("part.recovered" if state == "ok" else "part.failed", now, part=name, words=words)
+    return flipped
+
+
+@transaction
+def record_router(router_id: int, ok: bool, words: str, now: datetime, cure: str = "") -> bool:
+    """A router answered or not; on its return the guests get the time it was away. True when it is back."""
+    router = Router.get_or_none(Router.id == router_id)
+    if router is None:
+        return False
+    record(f"router:{router.name}", "ok" if ok else "problem", words, now, cure)
+    if not ok and router.down_since is None:
+        router.put(down_since=now)
+    if ok and router.down_since is not None:
+        if now - router.down_since > clock.OUTAGE:
+            clock.credit(router.down_since, now, why=f"router {router.name} was away")
+        router.put(down_since=None)
+        return True
+    return False
+
+
+@transaction
+def record_router_clock(router_id: int, offset_s: float, asked_at: datetime) -> None:
+    """A second opinion on the time."""
+    Router.update(clock_offset_s=offset_s, clock_seen_at=asked_at).where(Router.id == router_id).execute()
+
+
+def everything() -> list[Check]:
+    """All parts, worst first."""
+    order = {"problem": 0, "unknown": 1, "ok": 2}
+    return sorted(Check.select(), key=lambda check: (order[check.state], check.name))

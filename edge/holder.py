@@ -1,0 +1,26 @@
+"""Who works: a process, named so that a later one can tell whether it still lives."""
+
+import os
+from pathlib import Path
+
+
+def own_name() -> str:
+    """This process: its number, when it started, and in which life of the machine."""
+    return _name(os.getpid())
+
+
+def is_alive(name: str) -> bool:
+    """True while the very process that had this name runs on this machine."""
+    pid = name.split(":", 1)[0]
+    return pid.isdigit() and _name(int(pid)) == name
+
+
+def _name(pid: int) -> str:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    if fields[0] in ("Z", "X"):
+        return ""  # dead, and only waiting to be collected
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{pid}:{fields[19]}:{boot[:8]}"

@@ -1,0 +1,333 @@
+"""Every table: its columns, its states, and the queries it is known by."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from peewee import (
+    SQL,
+    AutoField,
+    BlobField,
+    BooleanField,
+    CharField,
+    DoubleField,
+    ForeignKeyField,
+    IntegerField,
+    Model,
+    TextField,
+)
+
+from edge.database import db
+
+
+class InstantField(DoubleField):
+    """An instant: aware UTC in Python, seconds since 1970 in the table, so that SQL views can reckon with it."""
+
+    def db_value(self, value: datetime | float | None) -> float | None:
+        return value.timestamp() if isinstance(value, datetime) else value
+
+    def python_value(self, value: float | None) -> datetime | None:
+        return None if value is None else datetime.fromtimestamp(value, UTC)
+
+
+class JsonField(TextField):
+    """A small JSON document."""
+
+    def db_value(self, value: Any) -> str | None:
+        return None if value is None else json.dumps(value, separators=(",", ":"), default=str)
+
+    def python_value(self, value: str | None) -> Any:
+        return None if value is None else json.loads(value)
+
+
+class Table(Model):
+    """What every table has in common: the one database, and columns saved one by one."""
+
+    class Meta:
+        database = db
+        legacy_table_names = False
+
+    def put(self, **columns: Any) -> None:
+        """Write only these columns, so two writers of one row do not undo each other."""
+        cls = type(self)
+        cls.update(**columns).where(cls._meta.primary_key == self.get_id()).execute()
+        for name, value in columns.items():
+            setattr(self, name, value)
+
+
+class Job(Table):
+    """One piece of work that was promised, until it is done, given up or cancelled."""
+
+    id = AutoField()
+    queue = CharField()
+    name = CharField()
+    args = JsonField(default=dict)
+    state = CharField(default="waiting")  # scheduled, waiting, running, done, failed, cancelled
+    priority = IntegerField(default=0)
+    run_at = InstantField()
+    attempt = IntegerField(default=0)
+    tries = IntegerField()
+    backoff = JsonField(default=list)
+    timeout_s = IntegerField()
+    lane = CharField(null=True)
+    unique_key = CharField(null=True)  # unique while the job is open
+    once_key = CharField(null=True, unique=True)  # unique for ever
+    holder = CharField(null=True)
+    lease_until = InstantField(null=True)
+    cause = CharField(default="")
+    errors = JsonField(default=list)
+    created_at = InstantField()
+    started_at = InstantField(null=True)
+    finished_at = InstantField(null=True)
+
+    class Meta:
+        table_name = "jobs"
+
+
+class Router(Table):
+    """A MikroTik that admits guests; `from_settings` rows are written over by the settings file at start."""
+
+    id = AutoField()
+    name = CharField(unique=True)
+    host = CharField()
+    port = IntegerField(default=8728)
+    tls = BooleanField(default=False)
+    username = CharField(default="")
+    password = TextField(default="")
+    mode = CharField(default="local")  # local, radius
+    radius_secret = TextField(default="")
+    hotspot_server = CharField(default="")
+    login_url = CharField(default="")
+    from_settings = BooleanField(default=False)
+    down_since = InstantField(null=True)
+    clock_offset_s = DoubleField(null=True)  # its clock less ours, when last asked
+    clock_seen_at = InstantField(null=True)
+
+    class Meta:
+        table_name = "routers"
+
+
+class Plan(Table):
+    """What is sold: so much time, perhaps so much data, at such a speed, for a price."""
+
+    id = AutoField()
+    name = CharField()
+    price_cents = IntegerField()
+    seconds = IntegerField()
+    bytes = IntegerField(null=True)
+    rate = CharField(default="")  # RouterOS order: upload/download
+    devices = IntegerField(default=1)
+    on_sale = BooleanField(default=True)
+    position = IntegerField(default=0)
+
+    class Meta:
+        table_name = "plans"
+
+
+class Payment(Table):
+    """One checkout: from the promise to pay until M-Pesa's last word."""
+
+    id = AutoField()
+    token = CharField(unique=True)  # what the buyer holds
+    secret = CharField(unique=True)  # the payment's own callback address
+    plan = ForeignKeyField(Plan, backref="payments")
+    msisdn = CharField(index=True)
+    mac = CharField(default="")
+    amount_cents = IntegerField()
+    state = CharField(default="pending")  # pending, prompted, paid, failed, expired, reversed
+    checkout_request_id = CharField(null=True, unique=True)
+    receipt = CharField(null=True, unique=True)
+    idempotency_key = CharField(null=True, unique=True)
+    context = JsonField(default=dict)  # how the guest arrived: ip, link-login-only …
+    result_code = CharField(default="")
+    witness = CharField(default="")  # callback, query
+    asked = IntegerField(default=0)  # how many times M-Pesa was asked
+    confirmed_at = InstantField(null=True)
+    disputed = BooleanField(default=False)
+    created_at = InstantField(index=True)
+    prompted_at = InstantField(null=True)
+    paid_at = InstantField(null=True, index=True)
+    closed_at = InstantField(null=True)
+
+    class Meta:
+        table_name = "payments"
+        constraints = (SQL("CHECK (amount_cents > 0)"),)
+
+    OPEN = ("pending", "prompted")
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in self.OPEN
+
+
+class Grant(Table):
+    """The right to be online until `ends_at`; it begins when the network first lets the guest in."""
+
+    id = AutoField()
+    payment = ForeignKeyField(Payment, null=True, unique=True, backref="grants")
+    plan = ForeignKeyField(Plan)
+    why = CharField(default="payment")
+    msisdn = CharField(default="")
+    mac = CharField(default="")
+    username = CharField(unique=True)
+    password = CharField()
+    seconds = IntegerField()
+    bytes = IntegerField(null=True)
+    rate = CharField(default="")
+    devices = IntegerField(default=1)
+    credited_s = IntegerField(default=0)
+    state = CharField(default="live")  # live, ended
+    created_at = InstantField()
+    starts_at = InstantField(null=True)
+    ends_at = InstantField(null=True, index=True)
+
+    class Meta:
+        table_name = "grants"
+
+
+class Placement(Table):
+    """A grant as one router should have it: wanted, there, or withdrawn."""
+
+    id = AutoField()
+    grant = ForeignKeyField(Grant, backref="placements")
+    router = ForeignKeyField(Router, on_delete="CASCADE")
+    state = CharField(default="wanted", index=True)  # wanted, there, leaving, gone
+    words = TextField(default="")
+    written_at = InstantField(null=True)
+
+    class Meta:
+        table_name = "placements"
+        indexes = ((("grant", "router"), True),)
+
+
+class Inbox(Table):
+    """Everything that ever called in, raw, kept before it is believed."""
+
+    id = AutoField()
+    digest = CharField(unique=True)
+    source = CharField()
+    kind = CharField()
+    headers = JsonField(default=dict)
+    body = BlobField()
+    payment = ForeignKeyField(Payment, null=True, backref="calls")
+    outcome = TextField(default="")
+    repeats = IntegerField(default=0)
+    received_at = InstantField()
+
+    class Meta:
+        table_name = "inbox"
+
+
+class Message(Table):
+    """One text and its story."""
+
+    id = AutoField()
+    msisdn = CharField()
+    text = TextField()
+    state = CharField(default="queued")  # queued, sent, failed, unconfirmed
+    payment = ForeignKeyField(Payment, null=True, backref="messages")
+    reference = CharField(default="")
+    words = TextField(default="")
+    created_at = InstantField()
+    sent_at = InstantField(null=True)
+
+    class Meta:
+        table_name = "messages"
+
+
+class Event(Table):
+    """What staff see live; names are past tense."""
+
+    id = AutoField()
+    name = CharField()
+    at = InstantField()
+    data = JsonField(default=dict)
+
+    class Meta:
+        table_name = "events"
+
+
+class Check(Table):
+    """The last word on one part of the box, and since when it says so."""
+
+    name = CharField(primary_key=True)  # router:gate, modem, mpesa, radius
+    state = CharField()  # ok, problem, unknown
+    words = TextField(default="")
+    cure = TextField(default="")
+    checked_at = InstantField()
+    changed_at = InstantField()
+
+    class Meta:
+        table_name = "checks"
+
+
+class Clock(Table):
+    """The box's own sense of time: one row, which RADIUS reads instead of the machine's clock."""
+
+    id = AutoField()
+    trusted = BooleanField(default=False)
+    words = TextField(default="")
+    seen_at = InstantField()  # the last instant the box lived through
+
+    class Meta:
+        table_name = "clock"
+
+
+class Staff(Table):
+    """Somebody who may sign in."""
+
+    id = AutoField()
+    name = CharField(unique=True)
+    role = CharField(default="owner")  # owner, technician, cashier
+    password_hash = CharField()
+    failures = IntegerField(default=0)
+    locked_until = InstantField(null=True)
+    created_at = InstantField()
+
+    class Meta:
+        table_name = "staff"
+
+
+class StaffSession(Table):
+    """A signed-in browser, or an API token; only digests are kept."""
+
+    id = AutoField()
+    staff = ForeignKeyField(Staff, backref="sessions", on_delete="CASCADE")
+    digest = CharField(unique=True)
+    kind = CharField(default="browser")  # browser, token
+    csrf = CharField(default="")
+    label = CharField(default="")
+    created_at = InstantField()
+    seen_at = InstantField()
+    expires_at = InstantField(null=True)
+
+    class Meta:
+        table_name = "staff_sessions"
+
+
+class Heartbeat(Table):
+    """A worker process that says it is alive."""
+
+    holder = CharField(primary_key=True)
+    queues = JsonField(default=dict)  # queue → workers
+    started_at = InstantField()
+    seen_at = InstantField()
+
+    class Meta:
+        table_name = "heartbeats"
+
+
+class Throttle(Table):
+    """A rate shared by all workers: the instant from which the next call is allowed."""
+
+    name = CharField(primary_key=True)
+    free_at = InstantField()
+
+    class Meta:
+        table_name = "throttles"
+
+
+TABLES: tuple[type[Table], ...] = (
+    Job, Router, Plan, Payment, Grant, Placement, Inbox, Message, Event, Check, Clock, Staff, StaffSession,
+    Heartbeat, Throttle,
+)  # fmt: skip

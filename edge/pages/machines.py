@@ -1,0 +1,55 @@
+"""For machines: liveness, readiness, figures, and the captive portal's own API."""
+
+import json
+import time
+from datetime import datetime
+
+from bottle import HTTPResponse, request
+
+from edge import __version__
+from edge.database import db
+from edge.domain import clock, queues
+from edge.pages.api import answer
+from edge.pages.counters import totals
+
+_STARTED = time.time()
+
+
+def health() -> HTTPResponse:
+    """The process answers."""
+    return answer(200, {"status": "ok", "version": __version__})
+
+
+def ready() -> HTTPResponse:
+    """May guests be sent here? The database answers; a worker is needed for more than promises."""
+    now: datetime = request.environ["edge.now"]
+    try:
+        db.execute_sql("SELECT 1 FROM plans LIMIT 1").fetchall()
+        state = queues.status(now)
+    except Exception as reason:  # any fault of the database means: not ready
+        return answer(503, {"ready": False, "reasons": [f"database: {type(reason).__name__}"]})
+    reasons = state["reasons"]
+    return answer(200 if state["healthy"] else 503, {"ready": state["healthy"], "reasons": reasons})
+
+
+def metrics() -> HTTPResponse:
+    """Prometheus text format 0.0.4."""
+    state = queues.status(request.environ["edge.now"])
+    lines = [f"edge_uptime_seconds {time.time() - _STARTED:.0f}", f"edge_clock_trusted {int(clock.is_trusted())}"]
+    for name, value in sorted(totals().items()):
+        lines.append(f"edge_{name}_total {value}")
+    for entry in state["queues"]:
+        label = json.dumps(entry["name"])
+        for key in ("waiting", "scheduled", "running", "failed", "workers"):
+            lines.append(f"edge_queue_{key}{{queue={label}}} {entry[key]}")
+        lines.append(f"edge_queue_oldest_seconds{{queue={label}}} {entry['oldest_s']}")
+    return HTTPResponse("\n".join(lines) + "\n", 200, {"Content-Type": "text/plain; version=0.0.4"})
+
+
+def captive_portal() -> HTTPResponse:
+    """RFC 8908: where a phone that was told by DHCP option 114 finds the portal."""
+    settings = request.app.config["edge.settings"]
+    portal = settings.web.public_url or f"http://{request.get_header('Host', 'localhost')}"
+    document = {"captive": True, "user-portal-url": portal.rstrip("/") + "/"}
+    kind = {"Content-Type": "application/captive+json", "Cache-Control": "private"}
+    return HTTPResponse(json.dumps(document), 200, kind)

@@ -1,0 +1,197 @@
+"""The guest's pages: choose a plan, and see how the purchase stands. No cookies, no need of scripts."""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+from zoneinfo import ZoneInfo
+
+from bottle import HTTPResponse, request
+
+from edge import __version__
+from edge.domain import payments, plans
+from edge.errors import BadInput
+from edge.models import Payment, Plan, Router
+from edge.pages.rendering import render
+from edge.pages.views import PAID, payment_view
+from edge.texts import say
+from edge.values.duration import show_duration
+from edge.values.mac import read_mac
+from edge.values.money import show_money
+
+VERSION = __version__
+LIMIT = 300
+CONTEXT = ("ip", "link-login-only", "link-orig", "chap-id", "chap-challenge")
+WAITING = ("pending", "prompted", "paid", "expired")  # may change by itself: the page keeps looking
+
+# RouterOS prints chap-id and chap-challenge as JavaScript octal escapes (manual: Hotspot customisation).
+_OCTAL = re.compile(r"\\([0-3][0-7]{0,2}|[4-7][0-7]?)")
+# No backslash, space or letter outside ASCII: browsers and urlsplit read those differently.
+_LINK = re.compile(r"https?://[!#-;=?-\[\]_a-z~]+", re.IGNORECASE | re.ASCII)
+_RATE = re.compile(r"\d+[kM]?/(\d+)([kM])\b")
+
+
+@dataclass(frozen=True)
+class Connect:
+    """The form behind the Connect button: what the router's login page wants to be told."""
+
+    url: str
+    username: str
+    password: str
+    dst: str
+
+
+def plans_page() -> str:
+    """What is on sale, and the form that buys it."""
+    query = {name: request.query.getunicode(name) or "" for name in (*CONTEXT, "mac", "error")}
+    return render(
+        "portal.html",
+        version=VERSION,
+        plans=[(plan, details(plan)) for plan in plans.on_sale()],
+        mac=_mac_or_nothing(query["mac"]),
+        context=read_context(query),
+        error=_printable(query["error"])[:LIMIT],
+        key=secrets.token_hex(16),
+    )
+
+
+def payment_page(token: str) -> Any:
+    """Where a purchase stands, for whoever holds its token."""
+    payment = payments.by_token(token)
+    if payment is None:
+        page = render("guest_error.html", words=say("portal.no_payment"), version=VERSION, is_form=False)
+        return HTTPResponse(page, 404, {"Content-Type": "text/html; charset=UTF-8"})
+    now: datetime = request.environ["edge.now"]
+    view = payment_view(payment, now)
+    connect = _connect(payment, view) if view["status"] == "online" else None
+    return render(
+        "payment.html", version=VERSION, view=view, connect=connect, words=_words(payment, view, connect),
+        until=_until(payment, view), back=back_link(payment), has_code=view["status"] in PAID[:2],
+        is_waiting=view["status"] in WAITING,
+    )  # fmt: skip
+
+
+def read_context(given: Mapping[str, Any]) -> dict[str, str]:
+    """How the guest arrived. What is too long is left out: half a link leads nowhere."""
+    kept = {name: given.get(name) for name in CONTEXT}
+    return {
+        name: value
+        for name, value in kept.items()
+        if isinstance(value, str) and 0 < len(value) <= LIMIT and value.isprintable()
+    }
+
+
+def details(plan: Plan) -> list[str]:
+    """What a plan's name and price do not tell yet."""
+    lines = []
+    time = show_duration(plan.seconds)
+    if time != plan.name.strip().lower():
+        lines.append(time)
+    if plan.bytes:
+        lines.append(say("portal.data", amount=_show_bytes(plan.bytes)))
+    if speed := show_speed(plan.rate):
+        lines.append(say("portal.speed", rate=speed))
+    if plan.devices > 1:
+        lines.append(say("portal.devices", count=plan.devices))
+    return lines
+
+
+def show_speed(rate: str) -> str:
+    """RouterOS writes upload/download; a guest asks for the second: `2M/5M` → `5 Mbps`."""
+    found = _RATE.match(rate)
+    return f"{found[1]} {found[2]}bps" if found else ""
+
+
+def chap_response(chap_id: str, password: str, challenge: str) -> str | None:
+    """hex(md5(id + password + challenge)), as the manual has it, over bytes; None without a challenge."""
+    try:
+        first, last = _bytes_of(chap_id), _bytes_of(challenge)
+    except UnicodeEncodeError:
+        return None
+    if not first or not last:
+        return None
+    return hashlib.md5(first + password.encode() + last, usedforsecurity=False).hexdigest()
+
+
+def host_of(link: str) -> str:
+    """The host of a plain http or https link; '' for everything a browser might read in another way."""
+    if not _LINK.fullmatch(link):
+        return ""
+    try:
+        parts = urlsplit(link)
+        _ = parts.port
+    except ValueError:
+        return ""
+    return "" if "@" in parts.netloc else (parts.hostname or "")
+
+
+def login_address(link: str, routers: Iterable[Router]) -> str:
+    """Where a code may go: the link given if it is one of our routers', else the only login page known."""
+    routers = list(routers)
+    own = {router.login_url for router in routers if host_of(router.login_url)}
+    hosts = {router.host.lower() for router in routers} | {host_of(url) for url in own}
+    if host_of(link) and host_of(link) in hosts:
+        return link
+    # Several routers: a guess may be the wrong one, and the code can be typed anywhere.
+    return own.pop() if len(own) == 1 else ""
+
+
+def back_link(payment: Payment) -> str:
+    """The first page, as the router once opened it for this guest."""
+    known = {"mac": payment.mac, **read_context(payment.context)}
+    query = urlencode({name: value for name, value in known.items() if value})
+    return f"/?{query}" if query else "/"
+
+
+def _connect(payment: Payment, view: dict[str, Any]) -> Connect | None:
+    context = read_context(payment.context)
+    url = login_address(context.get("link-login-only", ""), Router.select())
+    if not url:
+        return None
+    hashed = chap_response(context.get("chap-id", ""), view["password"], context.get("chap-challenge", ""))
+    origin = context.get("link-orig", "")
+    return Connect(url, view["username"], hashed or view["password"], origin if host_of(origin) else "")
+
+
+def _words(payment: Payment, view: dict[str, Any], connect: Connect | None) -> str:
+    """As the API says it, but no word of a button that is not there."""
+    if view["status"] == "online" and connect is None:
+        return say("status.online_code", amount=show_money(payment.amount_cents))
+    return str(view["message"])
+
+
+def _until(payment: Payment, view: dict[str, Any]) -> str:
+    """The end of the bought time by the clock on the wall; '' before it began."""
+    if view["status"] != "online" or view["ends_at"] is None:
+        return ""
+    zone = ZoneInfo(request.app.config["edge.settings"].box.timezone)
+    ends = datetime.fromisoformat(view["ends_at"]).astimezone(zone)
+    today = request.environ["edge.now"].astimezone(zone).date()
+    return say("status.until", clock=f"{ends:%H:%M}" if ends.date() == today else f"{ends:%a %d %b, %H:%M}")
+
+
+def _mac_or_nothing(typed: str) -> str:
+    """A router's claim that can't be read is dropped: the guest gets a code instead."""
+    try:
+        return read_mac(typed[:LIMIT])
+    except BadInput:
+        return ""
+
+
+def _printable(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable())
+
+
+def _bytes_of(escaped: str) -> bytes:
+    return _OCTAL.sub(lambda found: chr(int(found[1], 8)), escaped).encode("latin-1")
+
+
+def _show_bytes(count: int) -> str:
+    for size, unit in ((10**9, "GB"), (10**6, "MB")):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count // 1000} kB"

@@ -1,0 +1,61 @@
+"""Rows as the API's JSON objects."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from edge.domain import access, payments
+from edge.models import Payment, Plan
+from edge.texts import say
+from edge.values.money import show_money, whole_units
+from edge.values.mpesa_words import explain
+from edge.values.msisdn import show_msisdn
+
+PAID = ("paid", "online", "ended")  # from here on the buyer may know his code
+
+
+def plan_view(plan: Plan) -> dict[str, Any]:
+    """One plan as anybody may see it."""
+    return {
+        "id": plan.id,
+        "name": plan.name,
+        "price": whole_units(plan.price_cents),
+        "currency": "KES",
+        "seconds": plan.seconds,
+        "bytes": plan.bytes,
+        "rate": plan.rate,
+        "devices": plan.devices,
+    }
+
+
+def payment_view(payment: Payment, now: datetime) -> dict[str, Any]:
+    """One purchase as its buyer may see it."""
+    stands = payments.standing(payment, now)
+    grant = stands.grant if stands.status in PAID else None
+    return {
+        "payment_id": payment.token,
+        "status": stands.status,
+        "message": status_words(payment, stands.status),
+        "amount": whole_units(payment.amount_cents),
+        "receipt": payment.receipt,
+        "username": grant.username if grant else None,
+        "password": grant.password if grant else None,
+        "ends_at": show_instant(grant.ends_at) if grant else None,
+        "seconds_left": access.seconds_left(grant, now) if grant else None,
+    }
+
+
+def status_words(payment: Payment, status: str) -> str:
+    """What the guest should know or do now."""
+    return say(
+        f"status.{status}_more", amount=show_money(payment.amount_cents), phone=show_msisdn(payment.msisdn),
+        words=_why(payment.result_code),
+    )  # fmt: skip
+
+
+def _why(result_code: str) -> str:
+    return say("status.not_asked") if result_code == "push-refused" else explain(result_code).guest
+
+
+def show_instant(instant: datetime | None) -> str | None:
+    """ISO 8601 UTC to the second, with Z."""
+    return None if instant is None else instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,98 @@
+"""How a database comes into being, and how an older one is brought up to date."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edge.database import db
+from edge.errors import EdgeError
+from edge.models import TABLES
+
+INDEXES = (
+    # Partial: the history of finished work costs the claim nothing.
+    "CREATE INDEX IF NOT EXISTS jobs_next ON jobs (queue, priority DESC, run_at, id) WHERE state = 'waiting'",
+    "CREATE INDEX IF NOT EXISTS jobs_due ON jobs (run_at) WHERE state = 'scheduled'",
+    "CREATE INDEX IF NOT EXISTS jobs_held ON jobs (lane, lease_until) WHERE state = 'running'",
+    "CREATE INDEX IF NOT EXISTS jobs_closed ON jobs (queue, state, finished_at) "
+    "WHERE state IN ('done', 'failed', 'cancelled')",
+    "CREATE UNIQUE INDEX IF NOT EXISTS jobs_open_key ON jobs (unique_key) "
+    "WHERE state IN ('scheduled', 'waiting', 'running')",
+    "CREATE UNIQUE INDEX IF NOT EXISTS payments_open ON payments (msisdn, plan_id, mac) "
+    "WHERE state IN ('pending', 'prompted')",
+    "CREATE INDEX IF NOT EXISTS grants_live ON grants (ends_at) WHERE state = 'live'",
+)
+
+# RADIUS reads rights where they stand: no second copy, nothing to synchronise (shape: FreeRADIUS rlm_sql).
+# Numbers are text, because rlm_sql_sqlite cuts integers to 32 bits.
+VIEWS = (
+    """CREATE VIEW IF NOT EXISTS live_grants AS
+       SELECT g.*, CAST((SELECT seen_at FROM clock WHERE id = 1) AS INTEGER) AS now_s,
+              CASE WHEN g.bytes IS NULL THEN NULL ELSE MAX(0, g.bytes - (
+                SELECT COALESCE(SUM(a.acctinputoctets + a.acctoutputoctets), 0)
+                FROM radacct a WHERE a.username = g.username)) END AS bytes_left
+       FROM grants g WHERE g.state = 'live'""",
+    """CREATE VIEW IF NOT EXISTS radcheck AS
+       SELECT 1 AS id, username, 'Cleartext-Password' AS attribute, ':=' AS op, password AS value
+         FROM live_grants WHERE (ends_at IS NULL OR ends_at > now_s) AND (bytes_left IS NULL OR bytes_left > 0)
+       UNION ALL SELECT 2, username, 'Simultaneous-Use', ':=', CAST(devices AS TEXT) FROM live_grants""",
+    """CREATE VIEW IF NOT EXISTS radreply AS
+       SELECT 1 AS id, username, 'Mikrotik-Rate-Limit' AS attribute, ':=' AS op, rate AS value
+         FROM live_grants WHERE rate <> ''
+       UNION ALL SELECT 2, username, 'Session-Timeout', ':=',
+              CAST(CAST(COALESCE(ends_at - now_s, seconds) AS INTEGER) AS TEXT)
+         FROM live_grants WHERE ends_at IS NULL OR ends_at > now_s
+       UNION ALL SELECT 3, username, 'Mikrotik-Total-Limit', ':=', CAST(bytes_left % 4294967296 AS TEXT)
+         FROM live_grants WHERE bytes_left IS NOT NULL
+       UNION ALL SELECT 4, username, 'Mikrotik-Total-Limit-Gigawords', ':=', CAST(bytes_left / 4294967296 AS TEXT)
+         FROM live_grants WHERE bytes_left IS NOT NULL
+       UNION ALL SELECT 5, username, 'Acct-Interim-Interval', ':=', '300' FROM live_grants
+       UNION ALL SELECT 6, username, 'Port-Limit', ':=', CAST(devices AS TEXT) FROM live_grants""",
+    """CREATE VIEW IF NOT EXISTS nas AS
+       SELECT id, host AS nasname, name AS shortname, 'other' AS type, NULL AS ports, radius_secret AS secret,
+              NULL AS server, NULL AS community, name AS description
+       FROM routers WHERE mode = 'radius' AND radius_secret <> ''""",
+)
+
+RADACCT = (
+    """CREATE TABLE IF NOT EXISTS radacct (
+       radacctid INTEGER PRIMARY KEY, acctsessionid TEXT NOT NULL DEFAULT '', acctuniqueid TEXT NOT NULL UNIQUE,
+       username TEXT NOT NULL DEFAULT '', nasipaddress TEXT NOT NULL DEFAULT '', nasportid TEXT, nasporttype TEXT,
+       acctstarttime INTEGER, acctupdatetime INTEGER, acctstoptime INTEGER, acctsessiontime INTEGER,
+       acctinputoctets INTEGER, acctoutputoctets INTEGER, calledstationid TEXT NOT NULL DEFAULT '',
+       callingstationid TEXT NOT NULL DEFAULT '', acctterminatecause TEXT NOT NULL DEFAULT '',
+       framedipaddress TEXT NOT NULL DEFAULT '', class TEXT)""",
+    "CREATE INDEX IF NOT EXISTS radacct_user ON radacct (username, acctstoptime)",
+)
+
+# A step takes the database from one version to the next; a new database is made from the models at once.
+STEPS: tuple[Callable[[], None], ...] = ()
+
+
+class NewerDatabase(EdgeError):
+    """The file was written by a newer release of the box."""
+
+
+def migrate(path: Path, steps: tuple[Callable[[], None], ...] = STEPS) -> int:
+    """Make or mend the schema in one transaction, after a copy of an older file; returns the version."""
+    wanted = 1 + len(steps)
+    have = int(db.execute_sql("PRAGMA user_version").fetchone()[0])
+    if have > wanted:
+        raise NewerDatabase(f"this database is of version {have}, this release knows {wanted}: install the newer one")
+    if have == wanted:
+        return have
+    if have:
+        db.execute_sql("VACUUM INTO ?", (f"{path}.before-{wanted}.{datetime.now(UTC):%Y%m%d%H%M%S}",))
+    with db.atomic("IMMEDIATE"):
+        for step in steps[have - 1 :] if have else ():
+            step()
+        if not have:
+            create()
+        db.execute_sql(f"PRAGMA user_version = {wanted}")
+    return wanted
+
+
+def create() -> None:
+    """All tables, indexes and views, as this release knows them."""
+    db.create_tables(TABLES)
+    for statement in (*INDEXES, *RADACCT, *VIEWS):
+        db.execute_sql(statement)

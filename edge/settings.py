@@ -1,0 +1,306 @@
+"""Settings: one TOML file and the environment, read once, checked together, every fault told with its cure."""
+
+import ipaddress
+import os
+import stat
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
+
+from edge.errors import EdgeError
+
+
+class BadSettings(EdgeError):
+    """All faults of the settings at once, one a line."""
+
+
+@dataclass(frozen=True)
+class Box:
+    name: str = "Edge WiFi"
+    timezone: str = "Africa/Nairobi"
+    currency: str = "KES"
+    country: str = "KE"
+    language: str = "en"
+
+
+@dataclass(frozen=True)
+class Web:
+    host: str = "0.0.0.0"
+    port: int = 8080
+    admin_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+    public_url: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    threads: int = 64
+
+
+@dataclass(frozen=True)
+class Database:
+    url: str = "sqlite:///edge.db"
+
+
+@dataclass(frozen=True)
+class Queues:
+    mode: str = "queue"
+    url: str = ""
+    workers: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mpesa:
+    mode: str = "simulated"
+    base_url: str = ""
+    consumer_key: str = ""
+    consumer_secret: str = ""
+    shortcode: str = "174379"
+    till: str = ""
+    passkey: str = ""
+    type: str = "paybill"
+    callback_allow: tuple[str, ...] = ()
+    poll_s: tuple[int, ...] = (10, 20, 35, 60, 120, 300, 900, 3600)
+    queries_per_minute: int = 5
+    placeholder_url: str = "https://box.invalid/none"
+    timeout_s: float = 20.0
+
+
+@dataclass(frozen=True)
+class RouterSettings:
+    name: str = ""
+    host: str = ""
+    port: int = 8728
+    tls: bool = False
+    username: str = ""
+    password: str = ""
+    mode: str = "local"
+    radius_secret: str = ""
+    hotspot_server: str = ""
+    login_url: str = ""
+
+
+@dataclass(frozen=True)
+class Radius:
+    enabled: bool = True
+    host: str = "0.0.0.0"
+    auth_port: int = 1812
+    acct_port: int = 1813
+    coa_port: int = 3799
+
+
+@dataclass(frozen=True)
+class ModemSettings:
+    port: str = ""
+    baud: int = 115200
+    pin: str = ""
+    quirks: str = "auto"
+    submit_timeout_s: float = 120.0
+
+
+@dataclass(frozen=True)
+class Sms:
+    route: tuple[str, ...] = ("modem",)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything the box was told, and the state folder it was told in."""
+
+    state: Path
+    box: Box = Box()
+    web: Web = Web()
+    database: Database = Database()
+    queue: Queues = Queues()
+    mpesa: Mpesa = Mpesa()
+    routers: tuple[RouterSettings, ...] = ()
+    radius: Radius = Radius()
+    modem: ModemSettings = ModemSettings()
+    sms: Sms = Sms()
+
+    @property
+    def database_path(self) -> Path:
+        return self.state / self.database.url.removeprefix("sqlite:///")
+
+    @property
+    def bell_path(self) -> Path:
+        return self.state / "bell.sock"
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "box": Box, "web": Web, "database": Database, "queue": Queues, "mpesa": Mpesa, "radius": Radius,
+    "modem": ModemSettings, "sms": Sms,
+}  # fmt: skip
+
+
+def load(state: Path, config: Path | None = None, environ: dict[str, str] | None = None) -> Settings:
+    """Read `config` (else `edge.toml` in the state folder, which may be missing) and the environment."""
+    environ = dict(os.environ) if environ is None else environ
+    faults: list[str] = []
+    document = _read_file(config, state / "edge.toml", faults)
+    for name in document.keys() - SECTIONS.keys() - {"routers"}:
+        faults.append(f"[{name}]: there is no such section; known are {', '.join(sorted(SECTIONS))} and [[routers]]")
+    parts: dict[str, Any] = {}
+    for name, kind in SECTIONS.items():
+        given = document.get(name, {})
+        if not isinstance(given, dict):
+            faults.append(f"{name}: write it as a section, [{name}]")
+            given = {}
+        given = {**given, **_from_environment(name, kind, environ)}
+        parts[name] = _build(kind, given, f"[{name}]", faults)
+    routers = document.get("routers", [])
+    if not isinstance(routers, list):
+        faults.append("routers: write each as [[routers]]")
+        routers = []
+    built = tuple(_build(RouterSettings, entry, "[[routers]]", faults) for entry in routers)
+    settings = Settings(state=state, routers=built, **parts)
+    faults += _check(settings)
+    if faults:
+        raise BadSettings("\n".join(faults))
+    return settings
+
+
+def _read_file(config: Path | None, default: Path, faults: list[str]) -> dict[str, Any]:
+    path = config or default
+    if not path.exists():
+        if config is not None:
+            faults.append(f"{path}: there is no such file; leave --config away or name the right one")
+        return {}
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) & ~stat.S_IXGRP & ~stat.S_IXOTH:
+        faults.append(f"{path}: others can read it, and it holds secrets; mend it with: chmod 600 {path}")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
+        faults.append(f"{path}: not readable as TOML: {reason}")
+        return {}
+
+
+def _from_environment(section: str, kind: type[Any], environ: dict[str, str]) -> dict[str, Any]:
+    """EDGE_<SECTION>__<KEY>, lists separated by commas, and EDGE_<SECTION>__<KEY>_FILE."""
+    prefix = f"EDGE_{section.upper()}__"
+    return {name.removeprefix(prefix).lower(): value for name, value in environ.items() if name.startswith(prefix)}
+
+
+def _build(kind: type[Any], given: Any, where: str, faults: list[str]) -> Any:
+    """One section from what was written, with every key's type checked and secrets read from their files."""
+    if not isinstance(given, dict):
+        faults.append(f"{where}: write it as a section")
+        return kind()
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        name = key
+        if key not in hints and key.endswith("_file") and key.removesuffix("_file") in hints:
+            name = key.removesuffix("_file")
+            try:
+                value = Path(str(value)).read_text(encoding="utf-8").strip()
+            except OSError as reason:
+                faults.append(f"{where} {key}: {reason.strerror}: {value}")
+                continue
+        if name not in hints:
+            faults.append(f"{where} {key}: there is no such key; known are {', '.join(sorted(hints))}")
+            continue
+        try:
+            values[name] = _coerce(value, hints[name])
+        except (TypeError, ValueError):
+            faults.append(f"{where} {key}: {value!r} is not {_kind_in_words(hints[name])}")
+    return kind(**values)
+
+
+def _coerce(value: Any, kind: Any) -> Any:
+    origin = get_origin(kind)
+    if origin is tuple:
+        entries = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        return tuple(_coerce(entry, get_args(kind)[0]) for entry in entries)
+    if origin is dict:
+        return {str(name): int(count) for name, count in value.items()}
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if str(value).lower() not in words:
+            raise ValueError(value)
+        return words[str(value).lower()]
+    if isinstance(value, bool) or isinstance(value, list | dict):
+        raise TypeError(value)
+    return kind(value)
+
+
+def _kind_in_words(kind: Any) -> str:
+    words = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+    return words.get(kind, "a list" if get_origin(kind) is tuple else "a table")
+
+
+def _check(settings: Settings) -> list[str]:
+    """What types can't say."""
+    faults: list[str] = []
+
+    def demand(holds: bool, words: str) -> None:
+        if not holds:
+            faults.append(words)
+
+    demand(0 <= settings.web.port < 65536, "[web] port: a port is a number from 1 to 65535")
+    for key in ("admin_networks", "trusted_proxies"):
+        for network in getattr(settings.web, key):
+            demand(_is_network(network), f"[web] {key}: {network!r} is not a network like 192.168.88.0/24")
+    for network in settings.mpesa.callback_allow:
+        demand(_is_network(network), f"[mpesa] callback_allow: {network!r} is not a network like 196.201.214.0/24")
+    demand(_is_url(settings.web.public_url), "[web] public_url: write it like https://pay.example.org, or leave it empty")
+    demand(settings.queue.mode in ("queue", "inline"), '[queue] mode: "queue" or "inline"')
+    demand(not settings.queue.url, "[queue] url: Redis is not supported yet; leave it empty")
+    demand(
+        settings.database.url.startswith("sqlite:///"),
+        "[database] url: only sqlite:///… is supported yet; PostgreSQL comes with a later release",
+    )
+    faults.extend(_check_mpesa(settings.mpesa))
+    faults.extend(_check_routers(settings.routers))
+    return faults
+
+
+def _check_mpesa(mpesa: Mpesa) -> list[str]:
+    faults = []
+    if mpesa.mode not in ("simulated", "sandbox", "live"):
+        faults.append('[mpesa] mode: "simulated", "sandbox" or "live"')
+    if mpesa.type not in ("paybill", "till"):
+        faults.append('[mpesa] type: "paybill" or "till"')
+    if mpesa.type == "till" and not mpesa.till:
+        faults.append("[mpesa] till: name the till number; shortcode is the store number Safaricom gave at go-live")
+    if not _is_url(mpesa.base_url):
+        faults.append("[mpesa] base_url: write it like https://api.safaricom.co.ke, or leave it empty")
+    if mpesa.mode in ("sandbox", "live"):
+        for key in ("consumer_key", "consumer_secret", "shortcode", "passkey"):
+            if not getattr(mpesa, key):
+                faults.append(f"[mpesa] {key}: needed in mode {mpesa.mode!r}; Safaricom's Daraja portal shows it")
+    if not mpesa.poll_s or any(later <= sooner for sooner, later in zip(mpesa.poll_s, mpesa.poll_s[1:], strict=False)):
+        faults.append("[mpesa] poll_s: a growing list of seconds, like [10, 20, 35]")
+    if mpesa.queries_per_minute < 1:
+        faults.append("[mpesa] queries_per_minute: at least 1")
+    return faults
+
+
+def _check_routers(routers: tuple[RouterSettings, ...]) -> list[str]:
+    faults = []
+    names = [router.name for router in routers]
+    for router in routers:
+        where = f"[[routers]] {router.name or '(no name)'}"
+        if not router.name or names.count(router.name) > 1:
+            faults.append(f"{where}: every router needs a name of its own")
+        if not router.host:
+            faults.append(f"{where} host: the router's address is missing")
+        if router.mode not in ("local", "radius"):
+            faults.append(f'{where} mode: "local" or "radius"')
+        if router.mode == "radius" and len(router.radius_secret) < 8:
+            faults.append(f"{where} radius_secret: needed in mode radius, at least 8 characters")
+    return faults
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_url(text: str) -> bool:
+    parts = urlsplit(text)
+    return not text or (parts.scheme in ("http", "https") and bool(parts.hostname))
+

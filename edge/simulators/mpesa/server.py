@@ -1,0 +1,96 @@
+"""The HTTP side of the pretend M-Pesa: listens, answers, and posts callbacks."""
+
+import http.client
+import json
+import socket
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+from edge.simulators.mpesa.wire import Reply
+
+BODY_LIMIT = 256 * 1024
+Answer = Callable[[str, str, dict[str, str], bytes], Reply | None]
+
+
+class Listener(ThreadingHTTPServer):
+    """A threaded HTTP/1.1 server that hands every request to one function."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(address, _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is nobody's fault."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "Apigee"
+    timeout = 30
+    disable_nagle_algorithm = True
+    server: Listener
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def _serve(self) -> None:
+        length = self.headers.get("Content-Length", "0")
+        size = int(length) if length.isascii() and length.isdigit() else 0
+        if size > BODY_LIMIT:
+            self.close_connection = True
+            return
+        raw = self.rfile.read(size)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        found = self.server.answer(self.command, self.path, headers, raw)
+        try:
+            if found is None or found.lost:
+                self._hang_up()
+            else:
+                self._send(found)
+        finally:  # whoever hung up before our answer still gets the prompt
+            if found is not None and found.then is not None:
+                found.then()
+
+    def _send(self, found: Reply) -> None:
+        self.send_response(found.status)
+        self.send_header("Content-Type", found.content_type)
+        self.send_header("Content-Length", str(len(found.body)))
+        self.end_headers()
+        self.wfile.write(found.body)
+        self.wfile.flush()
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """The simulator tells its own story."""
+
+
+def post_callback(url: str, shortcode: str, body: dict[str, Any], timeout_s: float = 10.0) -> int | None:
+    """Post to exactly this address, once, with M-Pesa's headers; None when nobody answered."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    target = url.split(parts.netloc, 1)[1].partition("#")[0] or "/"
+    headers = {
+        "Content-Type": "application/json;charset=UTF-8",
+        "BusinessShortCode": shortcode,
+        "Connection": "close",
+    }
+    try:
+        connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
+        try:
+            connection.request("POST", target, json.dumps(body), headers)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+    except (OSError, http.client.HTTPException, ValueError):
+        return None

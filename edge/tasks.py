@@ -1,0 +1,318 @@
+"""Job name → handler. A handler finds the row, asks the device, and returns what is to be written down."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from edge import holder, jobs
+from edge.devices.mpesa import read_stk_result
+from edge.devices.opening import Devices
+from edge.devices.router import Router
+from edge.domain import access, checks, events, inbox, messages, payments, throttle
+from edge.errors import DeviceError, Refused, Unconfirmed, Unreachable
+from edge.models import Grant, Inbox, Job, Message, Payment
+from edge.models import Router as RouterRow
+from edge.settings import Settings
+from edge.values.hotspot import HotspotUser, Profile
+from edge.values.stk import Push
+
+log = logging.getLogger("edge.tasks")
+
+WriteDown = Callable[[datetime], object]
+Verdict = Callable[[dict[str, Any], str, datetime], object]
+
+
+class Later(Exception):
+    """Not now: come back at `until`, and no try is spent."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"not before {until.isoformat()}")
+        self.until = until
+
+
+@dataclass(frozen=True)
+class World:
+    """What a handler may ask: the devices, and the settings."""
+
+    devices: Devices
+    settings: Settings
+
+
+Handler = Callable[..., WriteDown | None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One kind of work. `unconfirmed` and `given_up` are written in the transaction that closes the job."""
+
+    handler: Handler
+    repeatable: bool
+    unconfirmed: Verdict | None = None
+    given_up: Verdict | None = None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def prompt_payment(world: World, now: datetime, payment_id: int) -> WriteDown | None:
+    """Ask M-Pesa to ring the guest's phone. Never twice: a second push is a second prompt."""
+    payment = Payment.get_by_id(payment_id)
+    if payment.state != "pending":
+        return None
+    settings = world.settings
+    public = settings.web.public_url.rstrip("/")
+    push = Push(
+        msisdn=payment.msisdn,
+        amount_cents=payment.amount_cents,
+        account_reference=f"WIFI{payment.id}",
+        description="WiFi " + payment.plan.name,
+        callback_url=f"{public}/cb/{payment.secret}" if public else settings.mpesa.placeholder_url,
+    )
+    answer = world.devices.mpesa().push(push)
+    return partial(_after_push, payment_id, answer, settings.mpesa.poll_s)
+
+
+def _after_push(payment_id: int, answer: Any, poll_s: tuple[int, ...], now: datetime) -> None:
+    payments.record_prompted(payment_id, answer, poll_s, now)
+
+
+def ask_payment(world: World, now: datetime, payment_id: int) -> WriteDown | None:
+    """Ask M-Pesa how a checkout ended, inside its one rate limit."""
+    payment = Payment.get_by_id(payment_id)
+    if payment.checkout_request_id is None or payment.confirmed_at is not None:
+        return None
+    free_at = throttle.take("mpesa.query", world.settings.mpesa.queries_per_minute, now)
+    if free_at is not None:
+        raise Later(free_at)
+    answer = world.devices.mpesa().query(payment.checkout_request_id)
+    poll_s = world.settings.mpesa.poll_s
+    return lambda then: payments.record_answer(payment_id, answer, poll_s, then)
+
+
+def settle_inbox(world: World, now: datetime, inbox_id: int) -> WriteDown | None:
+    """Settle a kept call whose first settlement broke."""
+    result = read_stk_result(bytes(Inbox.get_by_id(inbox_id).body))
+    return lambda then: inbox.settle_again(inbox_id, result, then)
+
+
+def place_grant(world: World, now: datetime, grant_id: int, router_id: int) -> WriteDown | None:
+    """Bring one router to what one grant says, with the remaining time."""
+    grant = Grant.get_by_id(grant_id)
+    left = access.seconds_left(grant, now)
+    row = RouterRow.get_or_none(RouterRow.id == router_id)
+    if row is None or left == 0:
+        return None
+    _router(world, row).admit(
+        HotspotUser(
+            name=grant.username,
+            password=grant.password,
+            profile=Profile(f"edge-plan-{grant.plan_id:05d}", grant.rate, grant.devices),
+            seconds_left=left,
+            bytes_left=grant.bytes,
+            comment=f"edge:{grant.id}",
+        )
+    )
+    return lambda then: access.record_placed(grant_id, router_id, then)
+
+
+def withdraw_grant(world: World, now: datetime, grant_id: int, router_id: int) -> WriteDown | None:
+    """Take a guest whose time is over off the router: credential, cookies, session."""
+    grant = Grant.get_by_id(grant_id)
+    row = RouterRow.get_or_none(RouterRow.id == router_id)
+    if row is None or grant.state == "live":
+        return None
+    _router(world, row).withdraw(grant.username)
+    return lambda then: access.record_gone(grant_id, router_id, then)
+
+
+def check_router(world: World, now: datetime, router_id: int) -> WriteDown | None:
+    """Is it there, is it right, and does it still know everybody who paid?"""
+    row = RouterRow.get_or_none(RouterRow.id == router_id)
+    if row is None:
+        return None
+    cure = "check its power and cable, then `edge router check " + row.name + "`"
+    try:
+        router = _router(world, row)
+        asked_at = _now()
+        facts = router.facts()
+        names = {user.name for user in router.users()} if row.mode == "local" else None
+    except DeviceError as reason:
+        words = str(reason)
+        return lambda then: checks.record_router(router_id, False, words, then, cure)
+
+    def write_down(then: datetime) -> None:
+        words = facts.hotspot_words or f"RouterOS {facts.version}"
+        checks.record_router(router_id, facts.hotspot_ok, words, then, cure)
+        if facts.clock is not None:
+            checks.record_router_clock(router_id, (facts.clock - asked_at).total_seconds(), asked_at)
+        if names is not None:
+            access.record_router_users(router_id, names, then)
+
+    return write_down
+
+
+def check_mpesa(world: World, now: datetime) -> WriteDown | None:
+    """Do M-Pesa's keys open the door? Charges nobody."""
+    return _check_part("mpesa", world.devices.mpesa().check, "check [mpesa] in edge.toml and the internet connection")
+
+
+def check_modem(world: World, now: datetime) -> WriteDown | None:
+    """Does the modem answer, and does the network hear it?"""
+
+    def look() -> str:
+        status = world.devices.modem().status()
+        if not status.registered:
+            raise Unreachable("the SIM is not registered on a network")
+        return f"{status.operator or 'registered'}, signal {status.signal_dbm} dBm"
+
+    return _check_part("modem", look, "check the stick, its SIM and the antenna")
+
+
+def _check_part(name: str, ask: Callable[[], str | None], cure: str) -> WriteDown:
+    try:
+        words = ask() or "answers"
+    except DeviceError as reason:
+        trouble = str(reason)
+        return lambda then: checks.record(name, "problem", trouble, then, cure)
+    return lambda then: checks.record(name, "ok", words, then)
+
+
+def send_sms(world: World, now: datetime, message_id: int) -> WriteDown | None:
+    """Hand one text to the modem, once."""
+    message = Message.get_by_id(message_id)
+    if message.state != "queued":
+        return None
+    references = world.devices.modem().send_sms(message.msisdn, message.text)
+    reference = ",".join(str(number) for number in references)
+    return lambda then: messages.mark_sent(message_id, reference, then)
+
+
+def tidy(world: World, now: datetime) -> WriteDown | None:
+    """Forget finished work and old events."""
+
+    def write_down(then: datetime) -> None:
+        jobs.prune(then)
+        events.trim()
+
+    return write_down
+
+
+def _router(world: World, row: RouterRow) -> Router:
+    return world.devices.router(
+        row.host, row.port, row.username, row.password, tls=row.tls, server=row.hotspot_server
+    )
+
+
+TASKS: dict[str, Task] = {
+    "payment.prompt": Task(
+        prompt_payment,
+        repeatable=False,
+        unconfirmed=lambda args, words, now: payments.record_push_unconfirmed(args["payment_id"], words, now),
+        given_up=lambda args, words, now: payments.record_push_refused(args["payment_id"], words, now),
+    ),
+    "payment.ask": Task(ask_payment, repeatable=True),
+    "inbox.settle": Task(settle_inbox, repeatable=True),
+    "grant.place": Task(
+        place_grant,
+        repeatable=True,
+        given_up=lambda args, words, now: access.record_not_placed(args["grant_id"], args["router_id"], words, now),
+    ),
+    "grant.withdraw": Task(withdraw_grant, repeatable=True),
+    "router.check": Task(check_router, repeatable=True),
+    "mpesa.check": Task(check_mpesa, repeatable=True),
+    "modem.check": Task(check_modem, repeatable=True),
+    "sms.send": Task(
+        send_sms,
+        repeatable=False,
+        unconfirmed=lambda args, words, now: messages.mark_unconfirmed(args["message_id"], words, now),
+        given_up=lambda args, words, now: messages.mark_failed(args["message_id"], words, now),
+    ),
+    "box.tidy": Task(tidy, repeatable=True),
+}
+
+
+def is_repeatable(name: str) -> bool:
+    """May this kind of work be done again after a crash in the middle of it?"""
+    return name in TASKS and TASKS[name].repeatable
+
+
+def run(job: Job, world: World) -> None:
+    """Do one claimed job: ask outside any transaction, then write down the outcome and the end together."""
+    try:
+        _run(job, world)
+    except jobs.NotYours as reason:
+        log.warning("%s", reason)
+
+
+def _run(job: Job, world: World) -> None:
+    task = TASKS.get(job.name)
+    if task is None:
+        jobs.give_up(job, f"this release knows no work named {job.name!r}", _now())
+        return
+    try:
+        write_down = task.handler(world, _now(), **job.args)
+    except Later as later:
+        jobs.snooze(job, later.until, _now())
+    except Unreachable as reason:
+        jobs.put_back(job, str(reason), _now(), _verdict(task.given_up, job, str(reason)))
+    except Refused as reason:
+        jobs.give_up(job, str(reason), _now(), _verdict(task.given_up, job, str(reason)))
+    except Unconfirmed as reason:
+        jobs.give_up(job, f"unconfirmed: {reason}", _now(), _verdict(task.unconfirmed, job, str(reason)))
+    except Exception as fault:  # a fault of ours: the job tells it, and the worker lives on
+        log.exception("job %s (%s) broke", job.id, job.name)
+        _record_fault(job, task, f"{type(fault).__name__}: {fault}")
+    else:
+        now = _now()
+        jobs.finish(job, None if write_down is None else partial(write_down, now), now)
+
+
+def _record_fault(job: Job, task: Task, words: str) -> None:
+    """What can't be repeated may have been done before the fault: a question, not a second try."""
+    if task.repeatable:
+        jobs.put_back(job, words, _now(), _verdict(task.given_up, job, words))
+    else:
+        jobs.give_up(job, words, _now(), _verdict(task.unconfirmed, job, words))
+
+
+def _verdict(verdict: Verdict | None, job: Job, words: str) -> Callable[[], object] | None:
+    return None if verdict is None else partial(verdict, job.args, words, _now())
+
+
+def rescue(now: datetime) -> int:
+    """Take up the work of those who died."""
+    found = jobs.orphans(holder.is_alive)
+    if not found:
+        return 0
+
+    def unconfirmed(job: Job) -> None:
+        verdict = TASKS[job.name].unconfirmed if job.name in TASKS else None
+        if verdict is not None:
+            verdict(job.args, "the worker died while this was under way", now)
+
+    def given_up(job: Job) -> None:
+        verdict = TASKS[job.name].given_up if job.name in TASKS else None
+        if verdict is not None:
+            verdict(job.args, "the worker died during every attempt", now)
+
+    return jobs.rescue(found, is_repeatable, unconfirmed, given_up, now)
+
+
+def fail_overdue(now: datetime) -> int:
+    """A job past its time-out is taken from its thread in the ledger, so that its late end is fenced."""
+    count = 0
+    for job in Job.select().where(Job.state == "running", Job.started_at.is_null(False)):
+        if now - job.started_at <= timedelta(seconds=job.timeout_s):
+            continue
+        task = TASKS.get(job.name)
+        if task is not None:
+            try:
+                _record_fault(job, task, f"took longer than {job.timeout_s} s")
+            except jobs.NotYours:
+                continue  # it ended while we looked
+            count += 1
+    return count

@@ -1,0 +1,204 @@
+"""The web application: one table says which address leads where, and who may call it. What is not there is denied."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from bottle import Bottle, HTTPError, HTTPResponse, request, response, static_file
+from waitress.server import create_server
+
+from edge.domain import payments, people
+from edge.errors import BadInput, NotDurable
+from edge.models import StaffSession
+from edge.pages import api, callbacks, dashboard, machines, portal, staff_api
+from edge.pages.rendering import render
+from edge.settings import Settings
+from edge.values import networks
+
+log = logging.getLogger("edge.web")
+
+GUEST, BUYER, MPESA, MACHINE = "guest", "buyer", "mpesa", "machine"
+OWNER = frozenset({"owner"})
+TECH = frozenset({"owner", "technician"})
+STAFF = frozenset({"owner", "technician", "cashier"})
+
+
+@dataclass(frozen=True)
+class Route:
+    """One address: how it is called, what answers, and who may call. `who` is a word or a set of staff roles."""
+
+    method: str
+    path: str
+    handler: Callable[..., Any]
+    who: str | frozenset[str]
+
+
+def static(name: str) -> Any:
+    """Style and script; their address changes with each release, so they may be kept long."""
+    return static_file(name, root=str(Path(__file__).parent / "static"), headers={"Cache-Control": "max-age=86400"})
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/", portal.plans_page, GUEST),
+    Route("GET", "/p/<token>", portal.payment_page, BUYER),
+    Route("GET", "/static/<name>", static, GUEST),
+    Route("GET", "/api/packages", api.packages, GUEST),
+    Route("POST", "/api/payments/initiate", api.initiate, GUEST),
+    Route("GET", "/api/payments/<payment_id>", api.payment, BUYER),
+    Route("POST", "/cb/<secret>", callbacks.stk_result, MPESA),
+    Route("POST", "/api/mpesa/callback", callbacks.stk_hint, MPESA),
+    Route("GET", "/.well-known/captive-portal", machines.captive_portal, GUEST),
+    Route("GET", "/health", machines.health, MACHINE),
+    Route("GET", "/ready", machines.ready, MACHINE),
+    Route("GET", "/metrics", machines.metrics, MACHINE),
+    Route("GET", "/admin/sign-in", dashboard.sign_in_page, GUEST),
+    Route("POST", "/admin/sign-in", dashboard.sign_in_post, GUEST),
+    Route("POST", "/admin/sign-out", dashboard.sign_out_post, STAFF),
+    Route("GET", "/admin/", dashboard.today_page, STAFF),
+    Route("GET", "/admin/live", dashboard.live_fragment, STAFF),
+    Route("GET", "/admin/payments", dashboard.payments_page, STAFF),
+    Route("GET", "/admin/payments/<payment_id:int>", dashboard.payment_page, STAFF),
+    Route("POST", "/admin/payments/<payment_id:int>/recheck", dashboard.recheck_post, STAFF),
+    Route("GET", "/admin/jobs", dashboard.failed_jobs_page, TECH),
+    Route("POST", "/admin/jobs/<job_id:int>/retry", dashboard.retry_job_post, TECH),
+    Route("GET", "/api/admin/queue-status", staff_api.queue_status, STAFF),
+    Route("GET", "/api/admin/events", staff_api.events, STAFF),
+)
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    # form-action stays open to http(s): the guest's Connect button posts to his router's own login page.
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' http: https:",
+}
+
+
+def build(settings: Settings, routes: tuple[Route, ...] = ROUTES) -> Bottle:
+    """The application for these settings. A route that names nobody cannot start."""
+    app = Bottle()
+    app.config["edge.settings"] = settings
+    for route in routes:
+        if not route.who:
+            raise ValueError(f"{route.method} {route.path}: say who may call it")
+        app.route(route.path, route.method, _guarded(route))
+    app.route("/admin", "GET", lambda: HTTPResponse("", 303, {"Location": "/admin/"}))
+    app.default_error_handler = _fault
+    return app
+
+
+def _guarded(route: Route) -> Callable[..., Any]:
+    def call(**parts: Any) -> Any:
+        settings: Settings = request.app.config["edge.settings"]
+        request.environ["edge.now"] = datetime.now(UTC)
+        request.environ["edge.client"] = networks.client_behind(
+            settings.web.trusted_proxies, request.environ.get("REMOTE_ADDR", ""), request.get_header("X-Forwarded-For", "")
+        )
+        for name, value in HEADERS.items():
+            response.set_header(name, value)
+        if not route.path.startswith("/static/"):
+            response.set_header("Cache-Control", "no-store")
+        try:
+            refusal = _refusal(route, settings)
+            answer = refusal if refusal is not None else route.handler(**parts)
+        except BadInput as reason:
+            answer = _told(reason, route)
+        except NotDurable:
+            log.exception("nothing could be kept")
+            answer = api.problem(503, "The box can't keep anything just now.", headers={"Retry-After": "5"})
+        if isinstance(answer, HTTPResponse):
+            for name, value in HEADERS.items():
+                answer.headers.setdefault(name, value)
+        return answer
+
+    return call
+
+
+def _refusal(route: Route, settings: Settings) -> HTTPResponse | None:
+    """Default deny: None only when this caller may pass."""
+    if route.path.startswith(("/admin", "/api/admin")):
+        if not networks.contains(settings.web.admin_networks, request.environ["edge.client"]):
+            return api.problem(404, "There is nothing here.")
+    if isinstance(route.who, str):
+        return None
+    session = _session()
+    if session is None:
+        if route.path.startswith("/admin") and route.method == "GET":
+            return HTTPResponse("", 303, {"Location": "/admin/sign-in?next=" + quote(request.path)})
+        return api.problem(401, "Sign in first.", headers={"WWW-Authenticate": "Bearer"})
+    if session.staff.role not in route.who:
+        return api.problem(403, "Your role does not reach this far.")
+    if route.method != "GET" and session.kind == "browser":
+        sent = request.get_header("X-CSRF-Token") or request.forms.get("csrf") or ""
+        if not people.is_same(sent, session.csrf):
+            return api.problem(403, "This form is too old. Go back, load the page again and repeat it.")
+    request.environ["edge.session"] = session
+    request.environ["edge.staff"] = session.staff
+    return None
+
+
+def _session() -> StaffSession | None:
+    now: datetime = request.environ["edge.now"]
+    scheme, _, token = request.get_header("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return people.session_of_bearer(token.strip(), now)
+    cookie = request.get_cookie("edge_session")
+    return people.session_of(cookie, now) if cookie else None
+
+
+def _told(reason: BadInput, route: Route) -> HTTPResponse:
+    """Bad input, in the words of whoever typed it: a page for a form, a problem document for a program."""
+    status = 429 if isinstance(reason, payments.TooMany) else 422 if isinstance(reason, payments.KeyReused) else 400
+    headers = {"Retry-After": str(reason.retry_after_s)} if isinstance(reason, payments.TooMany) else {}
+    is_form = (request.content_type or "").startswith(("application/x-www-form-urlencoded", "multipart/"))
+    if route.path.startswith("/api") and not is_form:
+        return api.problem(status, str(reason), reason.field, headers)
+    page = render("guest_error.html", words=str(reason), version=_version())
+    return HTTPResponse(page, status, {"Content-Type": "text/html; charset=UTF-8", **headers})
+
+
+def _fault(error: HTTPError) -> Any:
+    """Whatever Bottle itself refuses, and our own faults, which are logged and never shown."""
+    if error.status_code >= 500 and error.exception is not None:
+        log.error("a page broke: %s", request.path, exc_info=error.exception)
+    words = {404: "There is nothing here.", 405: "This address can't be called that way."}
+    answer = api.problem(error.status_code, words.get(error.status_code, "Something went wrong. Please try again."))
+    response.status = answer.status
+    for name, value in {**HEADERS, **dict(answer.headers)}.items():
+        response.set_header(name, value)
+    return answer.body
+
+
+def _version() -> str:
+    return portal.VERSION
+
+
+class WebServer:
+    """waitress on a thread of its own. The limits: facts measured against slow-loris and event streams."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._server = create_server(
+            build(settings), host=settings.web.host, port=settings.web.port, threads=settings.web.threads,
+            connection_limit=1000, channel_timeout=30, cleanup_interval=5, asyncore_use_poll=True,
+            max_request_header_size=16384, max_request_body_size=1024 * 1024 + 1, ident=None,
+            expose_tracebacks=False, channel_request_lookahead=0, backlog=1024, clear_untrusted_proxy_headers=False,
+        )  # fmt: skip
+        self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; of use when the settings said 0."""
+        return int(self._server.effective_port)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.close()
+        self._server.task_dispatcher.shutdown(timeout=2)

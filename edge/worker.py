@@ -1,0 +1,232 @@
+"""The worker process: opens devices, runs the queues under Huey, and keeps the box's own rhythm."""
+
+import ctypes
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from huey.consumer import Consumer
+
+from edge import holder, jobs, tasks
+from edge.bell import bell
+from edge.database import close_database, transaction
+from edge.devices import radius
+from edge.devices.opening import Devices
+from edge.devices.radius import FreeRadius
+from edge.domain import access, checks, clock, payments
+from edge.errors import EdgeError
+from edge.ledger import LedgerHuey, consumer_of
+from edge.models import Heartbeat, Job, Router
+from edge.settings import Settings
+from edge.texts import data_folder
+
+log = logging.getLogger("edge.worker")
+
+STOP_WITHIN_S = 15.0
+LONGEST_NAP_S = 1.0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Workers:
+    """Every queue's workers in this process, and the few rhythms that keep the box right."""
+
+    def __init__(self, settings: Settings, queues: Iterable[str] = ()) -> None:
+        self.settings = settings
+        self.queues = list(queues) or list(jobs.QUEUES)
+        self.holder = holder.own_name()
+        self.devices = Devices(settings)
+        self.world = tasks.World(self.devices, settings)
+        self._consumers: list[Consumer] = []
+        self._hueys: list[LedgerHuey] = []
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._radius: FreeRadius | None = None
+
+    def start(self) -> None:
+        """Rescue what an earlier life left, then begin. Call from the main thread."""
+        bell.listen(self.settings.bell_path)
+        self._beat()
+        rescued = tasks.rescue(_now())
+        if rescued:
+            log.warning("%d jobs of an earlier life taken up again", rescued)
+        self._start_radius()
+        run = partial(tasks.run, world=self.world)
+        for name in self.queues:
+            huey = LedgerHuey(name, self.holder, run)
+            consumer = consumer_of(huey, jobs.QUEUES[name].workers)
+            self._hueys.append(huey)
+            self._consumers.append(consumer)
+            consumer.start()
+        for rhythm in (self._promote, self._keep_time):
+            thread = threading.Thread(target=rhythm, name=rhythm.__name__.strip("_"), daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def watch(self) -> None:
+        """Let Huey replace workers that died; call now and then from the main thread."""
+        for consumer in self._consumers:
+            consumer.check_worker_health()
+
+    def stop(self) -> None:
+        """Finish the work in hand within the limit; what is not finished is rescued by the next life."""
+        self._stopping.set()
+        for huey in self._hueys:
+            huey.stopping.set()
+        for consumer in self._consumers:
+            consumer.stop_flag.set()
+        bell.ring()
+        until = time.monotonic() + STOP_WITHIN_S
+        for consumer in self._consumers:
+            for _, thread in consumer.worker_threads:
+                thread.join(max(0.0, until - time.monotonic()))
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        if self._radius is not None:
+            self._radius.stop()
+        self.devices.close()
+        _forget_heartbeat(self.holder)
+
+    def _promote(self) -> None:
+        """Scheduled work becomes waiting when its time comes."""
+        while not self._stopping.is_set():
+            pause = LONGEST_NAP_S
+            try:
+                if jobs.is_promotion_due(_now()):
+                    jobs.promote(_now())
+                due_s = jobs.next_due(_now())
+                pause = LONGEST_NAP_S if due_s is None else min(LONGEST_NAP_S, due_s)
+            except Exception:  # a full disk must not end the rhythm
+                log.exception("scheduled work could not be looked at")
+            self._stopping.wait(max(0.02, pause))
+        close_database()
+
+    def _keep_time(self) -> None:
+        """Heartbeat, leases, sweeps and checks, each at its own pace."""
+        rhythms: list[tuple[float, Callable[[], object]]] = [
+            (20.0, self._beat),
+            (5.0, self._sweep),
+            (60.0, self._promise_checks),
+            (3600.0, partial(_promise_once, "box.tidy", "log-rotation", "h", {})),
+        ]
+        due = [0.0] * len(rhythms)
+        while not self._stopping.is_set():
+            for place, (every_s, act) in enumerate(rhythms):
+                if time.monotonic() >= due[place]:
+                    due[place] = time.monotonic() + every_s
+                    try:
+                        act()
+                    except Exception:  # the next beat tries again
+                        log.exception("a regular duty failed")
+            self._stopping.wait(0.5)
+        close_database()
+
+    def _beat(self) -> None:
+        _record_beat(self.holder, {name: jobs.QUEUES[name].workers for name in self.queues}, _now())
+
+    def _sweep(self) -> None:
+        """Look first, write only where something is to be done: an idle box leaves its card alone."""
+        now = _now()
+        if Job.select().where(Job.state == "running").exists():
+            tasks.fail_overdue(now)
+            tasks.rescue(now)
+        payments.expire_if_due(now)
+        access.sweep_if_due(now)
+        if self._radius is not None:
+            self._check_radius(now)
+
+    def _promise_checks(self) -> None:
+        for router in Router.select():
+            if router.mode == "local" or router.username:
+                _promise_once("router.check", "router-checks", f"{router.id}:m", {"router_id": router.id},
+                              lane=f"router:{router.id}")  # fmt: skip
+        _promise_once("mpesa.check", "default", "m", {})
+        if self.settings.modem.port:
+            _promise_once("modem.check", "default", "m", {}, lane="modem")
+
+    def _start_radius(self) -> None:
+        wanted = self.settings.radius.enabled and Router.select().where(Router.mode == "radius").exists()
+        if not wanted or "provisioning" not in self.queues:
+            return
+        if not radius.installed():
+            checks.record("radius", "problem", "FreeRADIUS is not installed", _now(), "apt-get install freeradius")
+            return
+        told = self.settings.radius
+        self._radius = FreeRadius(
+            self.settings.state / "radius", self.settings.database_path, data_folder() / "radius",
+            host=told.host, auth_port=told.auth_port, acct_port=told.acct_port,
+        )  # fmt: skip
+        self._radius.start()
+
+    def _check_radius(self, now: datetime) -> None:
+        assert self._radius is not None
+        try:
+            self._radius.probe()
+        except EdgeError as reason:
+            state, words = "problem", str(reason)
+        else:
+            state, words = "ok", "answers"
+        last = next((check for check in checks.everything() if check.name == "radius"), None)
+        if last is None or last.state != state or now - last.checked_at > timedelta(minutes=1):
+            checks.record("radius", state, words, now, "see `edge doctor`; the daemon is started again by itself")
+
+
+@transaction
+def _record_beat(name: str, queues: dict[str, int], now: datetime) -> None:
+    """One write: this process lives, its leases hold, and the clock is judged."""
+    Heartbeat.insert(holder=name, queues=queues, started_at=now, seen_at=now).on_conflict(
+        conflict_target=[Heartbeat.holder], update={Heartbeat.seen_at: now}
+    ).execute()
+    Heartbeat.delete().where(Heartbeat.seen_at < now - timedelta(days=1)).execute()
+    jobs.renew(name, now)
+    clock.beat(now, is_synchronised(), clock.router_offsets(now))
+
+
+@transaction
+def _forget_heartbeat(name: str) -> None:
+    Heartbeat.delete().where(Heartbeat.holder == name).execute()
+
+
+def _promise_once(name: str, queue: str, period: str, args: dict[str, object], lane: str | None = None) -> None:
+    """Periodic work, promised once however many processes there are: its key names the minute or hour."""
+    now = _now()
+    stamp = f"{now:%Y%m%d%H}" if period.endswith("h") else f"{now:%Y%m%d%H%M}"
+    jobs.promise(
+        name, queue, now, args=args, lane=lane, priority=jobs.LOW, once_key=f"cron:{name}:{period}:{stamp}"
+    )
+
+
+def work_once(settings: Settings, queues: Iterable[str] = ()) -> int:
+    """Do what is due in these queues and end: for cron, tests and mode inline. Returns how many jobs were run."""
+    workers = Workers(settings, queues)
+    done = 0
+    try:
+        tasks.rescue(_now())
+        jobs.promote(_now())
+        while True:
+            claimed = next(
+                (job for name in workers.queues if (job := jobs.claim(name, workers.holder, _now())) is not None), None
+            )
+            if claimed is None:
+                return done
+            tasks.run(claimed, workers.world)
+            done += 1
+    finally:
+        workers.devices.close()
+
+
+class _Timex(ctypes.Structure):
+    """Linux's struct timex; only its size and the answer's state matter here."""
+
+    _fields_ = [("modes", ctypes.c_uint), ("rest", ctypes.c_char * 248)]
+
+
+def is_synchronised() -> bool:
+    """The kernel's word on NTP: adjtimex answers TIME_ERROR (5) while nobody disciplines the clock."""
+    state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(_Timex()))
+    return 0 <= state < 5
