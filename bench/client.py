@@ -1,0 +1,50 @@
+"""Many phones (or M-Pesas) at once: a small HTTP client that costs the measured machine little."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+
+async def _one(port: int, request: bytes, gate: asyncio.Event) -> tuple[float, int, int]:
+    """Seconds from sending until the whole answer is there, its status and its size; a connection of its own."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    await gate.wait()
+    began = time.perf_counter()
+    writer.write(request)
+    answer = await reader.read(-1)
+    took = time.perf_counter() - began
+    writer.close()
+    return took, int(answer.split(b" ", 2)[1]), len(answer)
+
+
+async def _burst(port: int, requests: Sequence[bytes]) -> list[tuple[float, int, int]]:
+    gate = asyncio.Event()
+    tasks = [asyncio.create_task(_one(port, request, gate)) for request in requests]
+    await asyncio.sleep(0.05)
+    gate.set()
+    return await asyncio.gather(*tasks)
+
+
+def burst(port: int, requests: Sequence[bytes]) -> list[tuple[float, int, int]]:
+    """All requests at the same moment, each on a connection that is already open."""
+    return asyncio.run(_burst(port, requests))
+
+
+def post(path: str, body: bytes, kind: str = "application/json") -> bytes:
+    """A POST as M-Pesa sends it."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: box\r\nContent-Type: {kind}\r\nBusinessShortCode: 174379\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def get(path: str) -> bytes:
+    """A GET as a phone's mini-browser sends it."""
+    return f"GET {path} HTTP/1.1\r\nHost: box\r\nAccept: text/html\r\nConnection: close\r\n\r\n".encode()
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value below which this share of the others lies, in the values' own unit."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]

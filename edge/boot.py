@@ -1,0 +1,135 @@
+"""Opens the box in its order and closes it again: database, words, queues, the routers that the settings name."""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edge import database, jobs, schema, texts
+from edge.bell import bell
+from edge.domain import network
+from edge.errors import EdgeError
+from edge.settings import Settings
+from edge.web import WebServer
+from edge.worker import Workers
+
+log = logging.getLogger("edge.boot")
+
+WATCH_EVERY_S = 10.0
+
+
+class NoBoxYet(EdgeError):
+    """There is no database in this state folder."""
+
+
+def open_box(settings: Settings, *, is_new: bool = False) -> None:
+    """Open the database (made when `is_new`), check and migrate it, and take over what the settings say."""
+    path = settings.database_path
+    if not is_new and not path.exists():
+        raise NoBoxYet(f"there is no box in {settings.state} yet: make one with `edge init`")
+    if is_new:
+        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _only_for_us(path)
+    database.open_database(path)
+    database.quick_check()
+    schema.migrate(path)
+    texts.catalogue.configure(settings.box.language, settings.box.name)
+    jobs.set_workers(settings.queue.workers)
+    if settings.queue.mode == "inline":
+        jobs.set_workers(dict.fromkeys(jobs.QUEUES, 1))
+    bell.point_to(settings.bell_path)
+    network.adopt([asdict(router) for router in settings.routers], datetime.now(UTC))
+
+
+def close_box() -> None:
+    """Write what is in hand, and let go of the file."""
+    database.writer.stop()
+    database.close_database()
+
+
+def _only_for_us(path: Path) -> None:
+    """The database holds codes and phone numbers: nobody else of this machine reads it, nor its log."""
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+
+
+@contextmanager
+def opened(settings: Settings, *, is_new: bool = False) -> Iterator[None]:
+    """The box, open for one command."""
+    open_box(settings, is_new=is_new)
+    try:
+        yield
+    finally:
+        close_box()
+
+
+class Service:
+    """The parts of one process, started in order and stopped in reverse."""
+
+    def __init__(self, settings: Settings, *, web: bool, work: bool, queues: tuple[str, ...] = ()) -> None:
+        self.settings = settings
+        self.web = WebServer(settings) if web else None
+        self.workers = Workers(settings, queues) if work else None
+        self._ending = threading.Event()
+
+    def start(self) -> None:
+        """Begin serving. Call from the main thread, with the box open."""
+        database.writer.start()
+        if self.workers is not None:
+            self.workers.start()
+        if self.web is not None:
+            self.web.start()
+
+    def stop(self) -> None:
+        """No new guests, then no new work, then the last commit."""
+        if self.web is not None:
+            self.web.stop()
+        if self.workers is not None:
+            self.workers.stop()
+        close_box()
+
+    def words(self) -> list[str]:
+        """What runs here, for whoever started it."""
+        lines = []
+        if self.web is not None:
+            lines.append(f"Portal     http://{self.web.address}/")
+            lines.append(f"Dashboard  http://{self.web.address}/admin/")
+        if self.workers is not None:
+            lines.append(f"Working on {', '.join(self.workers.queues)}")
+        return lines
+
+    def end(self, *_: object) -> None:
+        """Ask `run` to come to its end; fits a signal handler."""
+        self._ending.set()
+
+    def run(self, say: Callable[[str], object] = log.info) -> None:
+        """Start, say what runs, serve until SIGTERM or Ctrl-C, stop."""
+        self.start()
+        self.serve(lambda: [say(line) for line in self.words()])
+
+    def serve(self, ready: Callable[[], object]) -> None:
+        """Once started: tell by `ready`, serve until SIGTERM or Ctrl-C, stop."""
+        for name in (signal.SIGTERM, signal.SIGINT):  # after start: Huey's consumers set handlers of their own
+            signal.signal(name, self.end)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        ready()
+        while not self._ending.wait(WATCH_EVERY_S):
+            if self.workers is not None:
+                self.workers.watch()
+        self.stop()
+
+
+def service_of(settings: Settings, *, web: bool, work: bool, queues: tuple[str, ...] = ()) -> Service:
+    """The parts that this process is to be; in mode inline the web process does the work as well."""
+    if settings.queue.mode == "inline" and web:
+        work = True
+    return Service(settings, web=web, work=work, queues=queues)
+
+
+def with_port(settings: Settings, port: int | None) -> Settings:
+    """The same settings on another port."""
+    return settings if port is None else replace(settings, web=replace(settings.web, port=port))

@@ -1,0 +1,101 @@
+"""`edge payment`: what was paid, and the story of one payment."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from edge.cli.command import BoxGroup, asked, show, table
+from edge.domain import payments, reports
+from edge.domain.reports import Sale, Step
+from edge.errors import BadInput
+from edge.pages.views import payment_view, show_instant, story_words
+from edge.values.money import show_money, whole_units
+from edge.values.msisdn import show_msisdn
+from edge.worker import work_once
+
+
+@click.group(cls=BoxGroup)
+def payment() -> None:
+    """What was paid."""
+
+
+@payment.command("list")
+@click.option("--only", type=click.Choice(reports.FILTERS), default="all", show_default=True)
+@click.option("--limit", default=20, show_default=True)
+@click.argument("search", required=False)
+def list_payments(only: str, limit: int, search: str | None) -> None:
+    """The newest payments; or those of a phone number, receipt, code or reference."""
+    with asked().box():
+        found = reports.find_payments(search, limit) if search else reports.last_payments(limit, only)
+
+        def lines() -> Iterator[str]:
+            rows = [_row(sale) for sale in found]
+            yield from table(rows, ("id", "when (UTC)", "phone", "plan", "amount", "status", "receipt", "code"))
+
+        show({"payments": [_view(sale) for sale in found]}, lines)
+
+
+@payment.command("show")
+@click.argument("which", metavar="ID|PHONE|RECEIPT|CODE")
+def show_payment(which: str) -> None:
+    """Everything that happened to one payment, in the order of time."""
+    with asked().box():
+        sale = _find(which)
+        steps = reports.story(sale)
+
+        def lines() -> Iterator[str]:
+            yield from table([_row(sale)], ("id", "when (UTC)", "phone", "plan", "amount", "status", "receipt", "code"))
+            for step in steps:
+                yield f"{step.at:%H:%M:%S}  {'! ' if step.bad else '  '}{story_words(step)}"
+
+        show({**_view(sale), "story": [_step(step) for step in steps]}, lines)
+
+
+@payment.command()
+@click.argument("which", metavar="ID|PHONE|RECEIPT|CODE")
+def recheck(which: str) -> None:
+    """Have M-Pesa asked again how a payment ended."""
+    with asked().box() as told:
+        sale = _find(which)
+        payments.recheck(sale.payment, datetime.now(UTC))
+        if told.queue.mode == "inline":
+            work_once(told, ("payments",))
+        words = f"M-Pesa will be asked about payment {sale.payment.id}; see edge payment show {sale.payment.id}"
+        show({"payment": sale.payment.id, "asked": True}, lambda: iter([words]))
+
+
+def _find(which: str) -> Sale:
+    """By its number, its buyer's token, or what a search finds; the newest of several."""
+    by_token = payments.by_token(which)
+    if by_token is not None:
+        which = str(by_token.id)
+    numbered = reports.sale(int(which)) if which.isdecimal() and len(which) < 10 else None
+    found = [numbered] if numbered else reports.find_payments(which, 1)
+    if not found:
+        raise BadInput(f"There is no payment {which!r}: give its number, a phone, a receipt or a code.", "payment")
+    return found[0]
+
+
+def _row(sale: Sale) -> tuple[Any, ...]:
+    payment = sale.payment
+    return (
+        payment.id, f"{payment.created_at:%Y-%m-%d %H:%M:%S}", show_msisdn(payment.msisdn), payment.plan.name,
+        show_money(payment.amount_cents), sale.status, payment.receipt, sale.grant.username if sale.grant else "",
+    )  # fmt: skip
+
+
+def _view(sale: Sale) -> dict[str, Any]:
+    payment = sale.payment
+    return {
+        "id": payment.id, **payment_view(payment, datetime.now(UTC)), "phone_number": "+" + payment.msisdn,
+        "mac_address": payment.mac, "package_id": payment.plan_id, "amount": whole_units(payment.amount_cents),
+        "created_at": show_instant(payment.created_at), "paid_at": show_instant(payment.paid_at),
+        "witness": payment.witness, "confirmed_at": show_instant(payment.confirmed_at),
+        "result_code": payment.result_code,
+    }  # fmt: skip
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {"at": step.at.isoformat(), "name": step.name, "words": story_words(step), **step.data}

@@ -1,0 +1,47 @@
+"""`edge run`, `edge web`, `edge worker`, `edge demo`: the box at work."""
+
+import click
+
+from edge import boot
+from edge import demo as rehearsal
+from edge.cli.command import BoxCommand, asked
+from edge.jobs import QUEUES
+from edge.settings import Settings
+
+PORT = click.option("--port", type=click.IntRange(0, 65535), help="Listen here instead of [web] port; 0 takes any.")
+
+
+def _serve(told: Settings, *, web: bool, work: bool, queues: tuple[str, ...] = ()) -> None:
+    boot.open_box(told)
+    boot.service_of(told, web=web, work=work, queues=queues).run(say=click.echo)
+
+
+@click.command(cls=BoxCommand)
+@PORT
+def run(port: int | None) -> None:
+    """Run the whole box in one process: web and workers."""
+    _serve(boot.with_port(asked().settings(), port), web=True, work=True)
+
+
+@click.command(cls=BoxCommand)
+@PORT
+def web(port: int | None) -> None:
+    """Run the web part alone."""
+    _serve(boot.with_port(asked().settings(), port), web=True, work=False)
+
+
+@click.command(cls=BoxCommand)
+@click.option("--queue", "queues", multiple=True, type=click.Choice(sorted(QUEUES)), help="Only these queues.")
+def worker(queues: tuple[str, ...]) -> None:
+    """Run the workers alone."""
+    _serve(asked().settings(), web=False, work=True, queues=queues)
+
+
+@click.command(cls=BoxCommand)
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Of the portal.")
+@click.option("--no-guests", is_flag=True, help="Leave the stage to you: nobody else buys.")
+def demo(port: int, no_guests: bool) -> None:
+    """Run everything simulated in a throw-away folder: M-Pesa, router, modem, and guests of its own."""
+    rehearsal.run(port, guests=not no_guests, say=click.echo)
+
+

@@ -1,0 +1,46 @@
+"""`edge simulate`: one pretend device by itself, for rehearsals and for other programs."""
+
+from pathlib import Path
+
+import click
+
+from edge.cli.command import BoxGroup
+from edge.simulators import modem as pretend_modem
+from edge.simulators import mpesa as pretend_mpesa
+from edge.simulators import router as pretend_router
+from edge.simulators.mpesa.simulator import SANDBOX_PASSKEY
+
+
+@click.group(cls=BoxGroup)
+def simulate() -> None:
+    """One simulator by itself, until Ctrl-C."""
+
+
+@simulate.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8174, show_default=True, help="0 takes any.")
+@click.option("--shortcode", default="174379", show_default=True)
+@click.option("--passkey", default=SANDBOX_PASSKEY, help="Else the one Safaricom published for its sandbox.")
+@click.option("--delay", "delay_s", default=5.0, show_default=True, help="Seconds until a customer acts.")
+def mpesa(host: str, port: int, shortcode: str, passkey: str, delay_s: float) -> None:
+    """M-Pesa's Daraja: tokens, STK push, query, callbacks. Set [mpesa] base_url to the address it prints."""
+    pretend_mpesa.serve(host, port, shortcode, passkey, delay_s, log=click.echo)
+
+
+@simulate.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8728, show_default=True, help="Of the API; 0 takes any.")
+@click.option("--http-port", default=8180, show_default=True, help="Of the hotspot's own login page; 0 takes any.")
+@click.option("--username", default="edge", show_default=True)
+@click.option("--password", default="edge", show_default=True)
+@click.option("--portal-url", default="http://127.0.0.1:8080/", show_default=True, help="Where guests are sent to buy.")
+def router(host: str, port: int, http_port: int, username: str, password: str, portal_url: str) -> None:
+    """A MikroTik hotspot: the RouterOS API and the login page guests meet."""
+    pretend_router.serve(host, port, http_port, username, password, portal_url, log=click.echo)
+
+
+@simulate.command()
+@click.option("--link", type=click.Path(path_type=Path), help="Put a symbolic link to the port here.")
+def modem(link: Path | None) -> None:
+    """A GSM modem on a pseudo terminal. Set [modem] port to what it prints."""
+    pretend_modem.serve(log=click.echo, link=link)

@@ -1,0 +1,95 @@
+"""The routers the box knows: those of the settings file, and those a person added."""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from edge.database import transaction
+from edge.domain import access, events
+from edge.errors import BadInput
+from edge.models import Grant, Placement, Router
+
+COLUMNS = (
+    "name", "host", "port", "tls", "username", "password", "mode", "radius_secret", "hotspot_server", "login_url",
+)  # fmt: skip
+
+
+def adopt(told: Iterable[Mapping[str, Any]], now: datetime) -> None:
+    """Write the routers of the settings file over the rows of the same name; what it dropped is a person's row."""
+    wanted = {entry["name"]: {column: entry[column] for column in COLUMNS} for entry in told}
+    rows = {row.name: row for row in Router.select()}
+    as_told = all(name in rows and _is_as_told(rows[name], values) for name, values in wanted.items())
+    if as_told and all(row.name in wanted for row in rows.values() if row.from_settings):
+        return  # nothing to write: commands that only look take no lock
+    _adopt(wanted, now)
+
+
+def _is_as_told(row: Router, values: Mapping[str, Any]) -> bool:
+    return row.from_settings and all(getattr(row, name) == value for name, value in values.items())
+
+
+@transaction
+def _adopt(wanted: Mapping[str, Mapping[str, Any]], now: datetime) -> None:
+    for name, values in wanted.items():
+        row = Router.get_or_none(Router.name == name)
+        if row is None:
+            _introduce(Router.create(**values, from_settings=True), now)
+        else:
+            row.put(**values, from_settings=True)
+    Router.update(from_settings=False).where(Router.from_settings, Router.name.not_in(list(wanted))).execute()
+
+
+@transaction
+def add(now: datetime, **values: Any) -> Router:
+    """A router that a person added; in mode radius a secret is made where none is given."""
+    if not values.get("name", "").strip() or not values.get("host", "").strip():
+        raise BadInput("A router needs a name and an address.", "name")
+    if Router.select().where(Router.name == values["name"]).exists():
+        raise BadInput(f"There is a router named {values['name']} already.", "name")
+    if values.get("mode") == "radius" and not values.get("radius_secret"):
+        values["radius_secret"] = secrets.token_urlsafe(24)
+    row = Router.create(**values)
+    _introduce(row, now)
+    return row
+
+
+def _introduce(row: Router, now: datetime) -> None:
+    """Everybody who has paid is wanted on the new router too."""
+    events.record("router.added", now, router=row.name, mode=row.mode)
+    access.sweep(now)
+
+
+@transaction
+def remove(name: str, now: datetime) -> None:
+    """Forget a router; what guests paid for stays, on the other routers."""
+    row = get(name)
+    if row.from_settings:
+        raise BadInput(f"{name} stands in the settings file: take it out there, then restart.", "name")
+    Placement.delete().where(Placement.router == row).execute()
+    row.delete_instance()
+    events.record("router.removed", now, router=name)
+
+
+def get(name: str) -> Router:
+    """The router of this name."""
+    row = Router.get_or_none(Router.name == name)
+    if row is None:
+        known = ", ".join(router.name for router in routers()) or "none"
+        raise BadInput(f"There is no router named {name}; known: {known}.", "name")
+    return row
+
+
+def routers() -> list[Router]:
+    """All routers by name."""
+    return list(Router.select().order_by(Router.name))
+
+
+def guests_on(router: Router) -> int:
+    """How many live grants this router has written."""
+    return int(
+        Placement.select()
+        .join(Grant)
+        .where(Placement.router == router, Placement.state == "there", Grant.state == "live")
+        .count()
+    )
