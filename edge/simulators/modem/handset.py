@@ -1,0 +1,164 @@
+"""What the pretend modem is made of: its SIM, its memory, what it sent, and how it may misbehave."""
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal
+
+from edge.tpdu import Content, Submit, join_text
+
+MEMORY_SLOTS = 30
+Step = Literal["", "command", "prompt", "hand-over"]
+
+
+@dataclass(frozen=True)
+class SentSms:
+    """One whole text the network took, its segments joined."""
+
+    msisdn: str
+    text: str
+    pdus: tuple[str, ...]
+    references: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One SUBMIT the network took."""
+
+    submit: Submit
+    pdu: str
+    reference: int
+
+
+@dataclass
+class Stored:
+    """One entry of the memory: the PDU, its length as AT counts it, and AT's own state (0 unread, 1 read)."""
+
+    pdu: str
+    length: int
+    state: int = 0
+
+
+@dataclass
+class Volatile:
+    """What a modem forgets when it loses power."""
+
+    echo: bool = True
+    errors: int = 0  # +CMEE
+    registration: int = 0  # +CREG
+    registration_lte: int = 0
+    registration_data: int = 0
+    charset: str = "IRA"
+    long_operator: bool = True
+    service: int = 0  # +CSMS
+    memories: tuple[str, str, str] = ("SM", "SM", "SM")
+    routing: tuple[int, ...] = (0, 0, 0, 0, 0)  # +CNMI
+    functionality: int = 1
+    pin_entered: bool = False
+
+
+class Handset:
+    """Set its attributes at any time; what was sent stands in `sent`, single segments in `segments`."""
+
+    def __init__(self) -> None:
+        self.manufacturer, self.model, self.revision = "EDGE", "Rehearsal GSM", "1.0"
+        self.imei, self.imsi, self.iccid = "490154203237518", "639020000000001", "89254021000000000018"
+        self.operator, self.operator_code, self.smsc = "Safaricom", "63902", "+254722500029"
+        self.registered = True
+        self.signal = 21  # as +CSQ counts: 0-31, 99 unknown
+        self.pin = ""
+        self.pin_tries_left = 3
+        self.pins_entered: list[str] = []
+        self.sim_error: int | None = None  # +CME ERROR while the SIM is asked for: 10 none, 14 busy
+
+        self.mute = False  # answers nothing at all
+        self.no_prompt = False
+        self.silent = False  # takes the text after Ctrl-Z, sends nothing and answers nothing
+        self.lose_answer = False  # sends it, and answers nothing
+        self.cms_error: int | str | None = None  # every hand-over ends with it; text is said as it stands
+        self.next_cms_errors: deque[int | str | None] = deque()  # of the next hand-overs, one each; None is success
+        self.prompt_error: int | str | None = None  # instead of the prompt
+        self.vanish_at: Step = ""
+        self.urcs: tuple[str, ...] = ()  # said before, between and behind all lines; `\r\n` makes two lines of one
+        self.echo_always = False  # ATE0 is answered OK and changes nothing
+        self.delay_s = 0.0  # from Ctrl-Z to the answer
+        self.prompt_delay_s = 0.0
+        self.delivery_reports = False
+
+        self.volatile = Volatile()
+        self.memory: dict[int, Stored] = {}
+        self.sent: list[SentSms] = []
+        self.segments: list[Segment] = []
+        self.commands: deque[str] = deque(maxlen=1000)  # as they came
+        self.unknown_commands: deque[str] = deque(maxlen=1000)
+        self._open_texts: dict[tuple[str, int, int], dict[int, Segment]] = {}
+        self._last_reference = 0
+        self.changed = threading.Condition()
+
+    @property
+    def echo(self) -> bool:
+        """Does it repeat what is typed? True after power-up, until ATE0."""
+        return self.volatile.echo or self.echo_always
+
+    @echo.setter
+    def echo(self, is_on: bool) -> None:
+        self.volatile.echo = is_on
+
+    @property
+    def sim_state(self) -> str:
+        """As +CPIN says it."""
+        if not self.pin or self.volatile.pin_entered:
+            return "READY"
+        return "SIM PIN" if self.pin_tries_left else "SIM PUK"
+
+    def enter_pin(self, pin: str) -> bool:
+        """Three wrong ones in a row lock the SIM."""
+        self.pins_entered.append(pin)
+        if self.sim_state != "SIM PIN":
+            return False
+        self.volatile.pin_entered = pin == self.pin
+        self.pin_tries_left = 3 if self.volatile.pin_entered else self.pin_tries_left - 1
+        return self.volatile.pin_entered
+
+    def registration_state(self) -> int:
+        """1 at home, 2 searching."""
+        is_on = self.registered and self.volatile.functionality == 1 and self.sim_state == "READY"
+        return 1 if is_on and self.sim_error is None else 2
+
+    def take(self, submit: Submit, pdu: str) -> int:
+        """The network takes a segment; its text stands in `sent` when all of it is here. The reference wraps."""
+        with self.changed:
+            self._last_reference = (self._last_reference + 1) & 0xFF
+            segment = Segment(submit, pdu, self._last_reference)
+            self.segments.append(segment)
+            whole = self._whole_text(segment)
+            if whole:
+                contents: list[Content] = [each.submit.content for each in whole]
+                pdus, references = tuple(each.pdu for each in whole), tuple(each.reference for each in whole)
+                self.sent.append(SentSms(submit.number, join_text(contents), pdus, references))
+            self.changed.notify_all()
+            return segment.reference
+
+    def _whole_text(self, segment: Segment) -> list[Segment]:
+        part = segment.submit.content.part
+        if part is None:
+            return [segment]
+        key = (segment.submit.number, part.reference, part.total)
+        parts = self._open_texts.setdefault(key, {})
+        parts[part.number] = segment
+        if len(parts) < part.total:
+            return []
+        del self._open_texts[key]
+        return [parts[number] for number in sorted(parts)]
+
+    def store(self, pdu: str, length: int) -> int | None:
+        """Keep a received text in the first free slot, from 1; None when the memory is full."""
+        free = next((slot for slot in range(1, MEMORY_SLOTS + 1) if slot not in self.memory), None)
+        if free is not None:
+            self.memory[free] = Stored(pdu, length)
+        return free
+
+    def wait_for_sent(self, count: int, timeout_s: float = 10.0) -> bool:
+        """Wait until so many whole texts were sent; False when time ran out."""
+        with self.changed:
+            return self.changed.wait_for(lambda: len(self.sent) >= count, timeout_s)

@@ -1,0 +1,53 @@
+"""Runs the pretend modem by itself, for rehearsals and for other programs."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from edge.simulators.modem.simulator import ModemSimulator
+from edge.values.msisdn import mask_msisdn
+
+
+def serve(
+    log: Callable[[str], object] = print,
+    link: Path | None = None,
+    pin: str = "",
+    delay_s: float = 1.5,
+) -> None:
+    """Answer as a modem would until interrupted; `link` is a name for the port that stays. Seconds a text: delay_s."""
+    simulator = ModemSimulator(link, log=log)
+    simulator.pin, simulator.delay_s, simulator.delivery_reports = pin, delay_s, True
+    with simulator:
+        for line in _introduce(simulator):
+            log(line)
+        try:
+            tell_texts(simulator, log)
+        except KeyboardInterrupt:
+            log("Modem simulator stopped")
+
+
+def _introduce(simulator: ModemSimulator) -> list[str]:
+    sim = f"its SIM asks for PIN {simulator.pin}" if simulator.pin else "its SIM has no PIN"
+    return [
+        f"Modem simulator at {simulator.port}",
+        f"{simulator.manufacturer} {simulator.model}, IMEI {simulator.imei}, on {simulator.operator}; {sim}",
+        f"A text takes {simulator.delay_s:g} s and goes nowhere: it is shown here.",
+        "Ctrl-C stops it.",
+    ]
+
+
+def tell_texts(simulator: ModemSimulator, log: Callable[[str], object]) -> None:
+    """Show every text that leaves, for ever."""
+    told = 0
+    while True:
+        if simulator.wait_for_sent(told + 1, timeout_s=3600.0):
+            sms = simulator.sent[told]
+            told += 1
+            count = len(sms.pdus)
+            parts = f" in {count} segments" if count > 1 else ""
+            log(f"text to {mask_msisdn(sms.msisdn)}{parts}: {_show(sms.text)}")
+
+
+def _show(text: str) -> str:
+    """A terminal obeys control characters; nobody's text may."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", "·", text)

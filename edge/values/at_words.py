@@ -1,0 +1,71 @@
+"""The words of a modem: which lines end an answer, which nobody asked for, and what the rest mean (3GPP 27.007)."""
+
+import re
+
+# Not `NO CARRIER` and `BUSY`: this box never dials, so they tell of somebody who rang in vain.
+_FAILED = re.compile(r"ERROR|\+CM[ES] ERROR:.*|COMMAND NOT SUPPORT|TOO MANY PARAMETERS")
+_BOOT = re.compile(r"RDY|Call Ready|SMS Ready|(\+QIND: ?)?SMS DONE|PB DONE|\+CFUN: ?1|\^SYSSTART")
+_UNASKED = re.compile(r"[+^*].*|RING|NO CARRIER|BUSY|NO ANSWER|NO DIALTONE|.*WARNN?ING.*|.*POWER DOWN")
+_SIM_BUSY = re.compile(r"\+CME ERROR: ?14|\+CMS ERROR: ?314|.*SIM busy.*", re.IGNORECASE)
+_ON_NETWORK = {"1", "5", "6", "7"}  # home, roaming, and both for texts only
+ANSWERED_BARE = ("AT+CGMI", "AT+CGMM", "AT+CGSN")
+TWO_LINES = ("+CMT:", "+CDS:", "+CBM:")  # the line behind these belongs to them, whatever it looks like
+
+
+def is_failure(line: str) -> bool:
+    """Does this line end an answer with a no?"""
+    return bool(_FAILED.fullmatch(line))
+
+
+def is_end(line: str) -> bool:
+    """Does this line end an answer?"""
+    return line == "OK" or is_failure(line)
+
+
+def is_boot(line: str) -> bool:
+    """Has the modem started anew, and forgotten all it was told? (Not Huawei's `^BOOT`, which is a heartbeat.)"""
+    return bool(_BOOT.fullmatch(line))
+
+
+def is_sim_busy(words: str) -> bool:
+    """Is the SIM only waking up?"""
+    return bool(_SIM_BUSY.fullmatch(words))
+
+
+def find_answer(command: str, line: str) -> str | None:
+    """What this line says in answer to the command; None when it is about something else."""
+    asked = re.match(r"AT([+^][A-Z]+)", command)
+    if asked and line.startswith(asked[1] + ":"):
+        return clean(line.removeprefix(asked[1] + ":"))
+    is_news = is_boot(line) or bool(_UNASKED.fullmatch(line))
+    return clean(line) if command in ANSWERED_BARE and not is_news else None
+
+
+def is_registered(answer: str) -> bool:
+    """`0,1` and `2,1,"1A2B","CDEF"` answer `+CREG?`; `1` and `1,"1A2B","CDEF"` came unasked and say the same."""
+    fields = [field.strip() for field in answer.split(",")]
+    was_asked = len(fields) > 1 and re.fullmatch(r"[0-9]{1,2}", fields[1])
+    return fields[1 if was_asked else 0] in _ON_NETWORK
+
+
+def read_signal(answer: str) -> int | None:
+    """`+CSQ` 0-31 → dBm (27.007, 8.5); None for 99, which is unknown."""
+    level = answer.split(",")[0].strip()
+    return -113 + 2 * int(level) if re.fullmatch(r"[0-9]|[12][0-9]|3[01]", level) else None
+
+
+def read_operator(answer: str) -> str:
+    """`0,0,"Safaricom",2` → `Safaricom`; nothing when there is none."""
+    quoted = re.search(r'"([^"]*)"', answer)
+    return quoted[1] if quoted else ""
+
+
+def read_reference(line: str) -> int | None:
+    """`+CMGS: 77` → 77."""
+    found = re.match(r"\+CMGS: ?([0-9]{1,3})(?![0-9])", line)
+    return int(found[1]) if found else None
+
+
+def clean(line: str) -> str:
+    """A modem's words are anybody's words: plain characters, and not too many."""
+    return re.sub(r"[^\x20-\x7e]", "?", line).strip()[:120]

@@ -1,0 +1,221 @@
+"""The pretend modem, asked by a program we did not write (gammu) and octet by octet."""
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.simulators.modem import ModemSimulator
+from edge.tpdu import decode_report, encode_submit
+
+ASHA = "254712345678"
+needs_gammu = pytest.mark.skipif(
+    shutil.which("gammu") is None, reason="gammu is missing: make test installs it where it may"
+)
+
+
+@pytest.fixture
+def stick(tmp_path: Path) -> Iterator[ModemSimulator]:
+    with ModemSimulator(tmp_path / "modem") as opened:
+        yield opened
+
+
+class Terminal:
+    """A person at the port: types, and reads until something is said."""
+
+    def __init__(self, port: str) -> None:
+        self._port = os.open(port, os.O_RDWR | os.O_NOCTTY)
+
+    def type(self, typed: bytes, until: bytes = b"OK\r\n", timeout_s: float = 10.0) -> bytes:
+        os.write(self._port, typed)
+        heard = b""
+        deadline = time.monotonic() + timeout_s
+        while not heard.endswith(until):
+            assert time.monotonic() < deadline, f"heard only {heard!r}"
+            if select.select([self._port], [], [], 0.1)[0]:
+                heard += os.read(self._port, 1000)
+        return heard
+
+    def close(self) -> None:
+        os.close(self._port)
+
+
+@pytest.fixture
+def terminal(stick: ModemSimulator) -> Iterator[Terminal]:
+    opened = Terminal(stick.port)
+    yield opened
+    opened.close()
+
+
+def gammu(stick: ModemSimulator, folder: Path, *command: str) -> str:
+    rc = folder / "gammurc"
+    rc.write_text(f"[gammu]\ndevice = {stick.port}\nconnection = at115200\nsynchronizetime = no\n")
+    told = subprocess.run(
+        ["gammu", "-c", str(rc), *command], capture_output=True, text=True, timeout=90, env={"LC_ALL": "C.UTF-8"},
+        executable=shutil.which("gammu"),
+    )  # fmt: skip
+    assert told.returncode == 0, told.stdout + told.stderr
+    return told.stdout
+
+
+@needs_gammu
+def test_gammu_identifies_it(stick: ModemSimulator, tmp_path: Path) -> None:
+    told = gammu(stick, tmp_path, "identify")
+    for words in (stick.manufacturer, stick.model, stick.revision, stick.imei, stick.imsi):
+        assert words in told
+
+
+@needs_gammu
+def test_gammu_sends_a_text_through_it(stick: ModemSimulator, tmp_path: Path) -> None:
+    text = "Karibu [Asha]: 1 hour is €0.15 ~ KSh 20 | " * 5
+    told = gammu(stick, tmp_path, "sendsms", "TEXT", "+" + ASHA, "-len", "400", "-text", text)
+    assert "OK" in told
+    assert [(sms.msisdn, sms.text.rstrip(), len(sms.pdus)) for sms in stick.sent] == [(ASHA, text.rstrip(), 2)]
+
+
+@needs_gammu
+def test_gammu_reads_the_texts_it_received(stick: ModemSimulator, tmp_path: Path) -> None:
+    stick.receive("MPESA", "Umepokea KES 500 €")
+    stick.receive("+254110000007", "Je, bado iko? 😀")
+    told = gammu(stick, tmp_path, "getallsms")
+    for words in ('"MPESA"', "Umepokea KES 500 €", '"+254110000007"', "Je, bado iko? 😀"):
+        assert words in told
+
+
+def test_it_echoes_until_it_is_told_not_to(terminal: Terminal) -> None:
+    assert terminal.type(b"AT\r") == b"AT\r\r\nOK\r\n"
+    assert terminal.type(b"ATE0\r") == b"ATE0\r\r\nOK\r\n"
+    assert terminal.type(b"AT\r\n") == b"\r\nOK\r\n"
+    assert terminal.type(b"at+csq\r") == b"\r\n+CSQ: 21,99\r\n\r\nOK\r\n"
+    assert terminal.type(b"ATZ\r") == b"\r\nOK\r\n"
+    assert terminal.type(b"AT\r") == b"AT\r\r\nOK\r\n"
+
+
+def test_the_prompt_is_four_octets_and_a_text_ends_with_ctrl_z(stick: ModemSimulator, terminal: Terminal) -> None:
+    terminal.type(b"ATE0\r")
+    (pdu,) = encode_submit(ASHA, "hello")
+    assert terminal.type(f"AT+CMGS={pdu.length}\r".encode(), until=b"> ") == b"\r\n> "
+    assert terminal.type(pdu.hex.encode() + b"\x1a") == b"\r\n+CMGS: 1\r\n\r\nOK\r\n"
+    assert (stick.sent[0].text, stick.sent[0].pdus) == ("hello", (pdu.hex,))
+
+
+@pytest.mark.parametrize(
+    "typed", [b"\x1a", b"00\x1a", b"0011000C9152\x1a", b"00110\x1a", b"Hello\x1a", b"0000" + b"A" * 900 + b"\x1a"]
+)
+def test_a_malformed_pdu_is_304_at_once(stick: ModemSimulator, terminal: Terminal, typed: bytes) -> None:
+    terminal.type(b"ATE0\r")
+    terminal.type(b"AT+CMGS=19\r", until=b"> ")
+    assert terminal.type(typed, until=b"304\r\n") == b"\r\n+CMS ERROR: 304\r\n"
+    assert stick.segments == []
+
+
+def test_a_length_that_does_not_fit_is_304(stick: ModemSimulator, terminal: Terminal) -> None:
+    (pdu,) = encode_submit(ASHA, "hello")
+    terminal.type(f"AT+CMGS={pdu.length + 1}\r".encode(), until=b"> ")
+    terminal.type(pdu.hex.encode() + b"\x1a", until=b"+CMS ERROR: 304\r\n")
+    assert stick.segments == []
+
+
+def test_escape_leaves_the_prompt(stick: ModemSimulator, terminal: Terminal) -> None:
+    terminal.type(b"AT+CMGS=19\r", until=b"> ")
+    terminal.type(b"0011\x1b")
+    terminal.type(b"AT\r")
+    assert stick.segments == []
+
+
+def test_octets_that_come_before_the_prompt_are_lost(stick: ModemSimulator, terminal: Terminal) -> None:
+    stick.prompt_delay_s = 0.2
+    (pdu,) = encode_submit(ASHA, "hello")
+    terminal.type(f"AT+CMGS={pdu.length}\r".encode() + pdu.hex.encode(), until=b"> ")
+    terminal.type(b"\x1a", until=b"+CMS ERROR: 304\r\n")
+    assert stick.segments == []
+
+
+def test_errors_are_as_loud_as_they_should_be(terminal: Terminal) -> None:
+    terminal.type(b"AT+NONSENSE\r", until=b"\r\nERROR\r\n")
+    terminal.type(b"AT+CMEE=1\r")
+    terminal.type(b"AT+NONSENSE\r", until=b"\r\n+CME ERROR: 4\r\n")
+    terminal.type(b"AT+CMEE=2\r")
+    terminal.type(b"AT+NONSENSE\r", until=b"\r\n+CME ERROR: operation not supported\r\n")
+
+
+def test_a_received_text_is_stored_announced_read_and_deleted(stick: ModemSimulator, terminal: Terminal) -> None:
+    terminal.type(b"AT+CNMI=2,1,0,1,0\r")
+    stick.receive("MPESA", "Umepokea KES 500")
+    terminal.type(b"", until=b'\r\n+CMTI: "SM",1\r\n')
+    assert stick.memory[1].pdu.encode() in terminal.type(b"AT+CMGL=4\r")
+    assert b"+CMGR: 1," in terminal.type(b"AT+CMGR=1\r")
+    terminal.type(b"AT+CMGD=1\r")
+    assert b"+CMGL" not in terminal.type(b"AT+CMGL=4\r").replace(b"AT+CMGL=4", b"")
+
+
+def test_a_text_routed_to_the_port_is_not_stored(stick: ModemSimulator, terminal: Terminal) -> None:
+    terminal.type(b"AT+CNMI=2,2,0,1,0\r")
+    stick.receive("MPESA", "Umepokea KES 500")
+    assert b"+CMT: ," in terminal.type(b"", until=b"60\r\n")
+    assert stick.memory == {}
+
+
+def test_a_delivery_report_comes_when_it_was_asked_for(stick: ModemSimulator, terminal: Terminal) -> None:
+    stick.delivery_reports = True
+    terminal.type(b"AT+CNMI=2,1,0,1,0\r")
+    (pdu,) = encode_submit(ASHA, "hello", report=True)
+    terminal.type(f"AT+CMGS={pdu.length}\r".encode(), until=b"> ")
+    heard = terminal.type(pdu.hex.encode() + b"\x1a", until=b"00\r\n")
+    report = decode_report(heard.split()[-1].decode())
+    assert (report.reference, report.recipient, report.is_delivered) == (1, "+" + ASHA, True)
+
+
+def test_pulled_out_it_hangs_up_and_its_name_is_gone(stick: ModemSimulator, tmp_path: Path) -> None:
+    terminal = Terminal(stick.port)
+    stick.unplug()
+    with pytest.raises(OSError):
+        terminal.type(b"AT\r")
+    terminal.close()
+    assert not (tmp_path / "modem").is_symlink()
+    stick.unplug()
+    stick.plug()
+    again = Terminal(stick.port)
+    again.type(b"AT\r")
+    again.close()
+
+
+def test_three_wrong_pins_lock_the_sim(stick: ModemSimulator, terminal: Terminal) -> None:
+    stick.pin = "1234"
+    terminal.type(b"AT+CMEE=1\r")
+    for _ in range(3):
+        assert b"+CPIN: SIM PIN" in terminal.type(b"AT+CPIN?\r")
+        terminal.type(b'AT+CPIN="0000"\r', until=b"+CME ERROR: 16\r\n")
+    assert b"+CPIN: SIM PUK" in terminal.type(b"AT+CPIN?\r")
+    terminal.type(b"AT+CMGS=19\r", until=b"+CMS ERROR: 316\r\n")
+
+
+def test_it_runs_alone_until_ctrl_c_and_shows_its_texts(tmp_path: Path) -> None:
+    link = tmp_path / "modem"
+    script = (
+        "from pathlib import Path; import sys; from edge.simulators.modem import serve; "
+        "serve(lambda line: print(line, flush=True), Path(sys.argv[1]), delay_s=0.0)"
+    )
+    alone = subprocess.Popen(
+        [sys.executable, "-c", script, str(link)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent
+    )
+    assert alone.stdout is not None
+    told = [alone.stdout.readline() for _ in range(4)]
+    assert str(link) in told[0]
+    terminal = Terminal(str(link))
+    (pdu,) = encode_submit(ASHA, "hello\x1b[2J")
+    terminal.type(f"AT+CMGS={pdu.length}\r".encode(), until=b"> ")
+    terminal.type(pdu.hex.encode() + b"\x1a")
+    terminal.close()
+    assert alone.stdout.readline() == "text to 0712•••678: hello·[2J\n"
+    alone.send_signal(signal.SIGINT)
+    assert "stopped" in alone.communicate(timeout=20)[0]
+    assert alone.returncode == 0
+    assert not link.is_symlink()
