@@ -18,6 +18,7 @@ from edge.models import StaffSession
 from edge.pages import api, callbacks, dashboard, machines, portal, staff_api
 from edge.pages.rendering import render
 from edge.settings import Settings
+from edge.texts import say
 from edge.values import networks
 
 log = logging.getLogger("edge.web")
@@ -59,12 +60,14 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/admin/sign-in", dashboard.sign_in_page, GUEST),
     Route("POST", "/admin/sign-in", dashboard.sign_in_post, GUEST),
     Route("POST", "/admin/sign-out", dashboard.sign_out_post, STAFF),
+    Route("GET", "/admin", dashboard.to_today, STAFF),
     Route("GET", "/admin/", dashboard.today_page, STAFF),
     Route("GET", "/admin/live", dashboard.live_fragment, STAFF),
     Route("GET", "/admin/payments", dashboard.payments_page, STAFF),
     Route("GET", "/admin/payments/<payment_id:int>", dashboard.payment_page, STAFF),
     Route("POST", "/admin/payments/<payment_id:int>/recheck", dashboard.recheck_post, STAFF),
     Route("GET", "/admin/jobs", dashboard.failed_jobs_page, TECH),
+    Route("POST", "/admin/jobs/retry", dashboard.retry_all_post, TECH),
     Route("POST", "/admin/jobs/<job_id:int>/retry", dashboard.retry_job_post, TECH),
     Route("GET", "/api/admin/queue-status", staff_api.queue_status, STAFF),
     Route("GET", "/api/admin/events", staff_api.events, STAFF),
@@ -78,6 +81,10 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' http: https:",
 }
+STAFF_HEADERS = {
+    **HEADERS,
+    "Content-Security-Policy": HEADERS["Content-Security-Policy"].removesuffix(" http: https:"),
+}
 
 
 def build(settings: Settings, routes: tuple[Route, ...] = ROUTES) -> Bottle:
@@ -88,7 +95,6 @@ def build(settings: Settings, routes: tuple[Route, ...] = ROUTES) -> Bottle:
         if not route.who:
             raise ValueError(f"{route.method} {route.path}: say who may call it")
         app.route(route.path, route.method, _guarded(route))
-    app.route("/admin", "GET", lambda: HTTPResponse("", 303, {"Location": "/admin/"}))
     app.default_error_handler = _fault
     return app
 
@@ -96,14 +102,12 @@ def build(settings: Settings, routes: tuple[Route, ...] = ROUTES) -> Bottle:
 def _guarded(route: Route) -> Callable[..., Any]:
     def call(**parts: Any) -> Any:
         settings: Settings = request.app.config["edge.settings"]
+        _mend_headers(request.environ)
         request.environ["edge.now"] = datetime.now(UTC)
-        request.environ["edge.client"] = networks.client_behind(
-            settings.web.trusted_proxies, request.environ.get("REMOTE_ADDR", ""), request.get_header("X-Forwarded-For", "")
-        )
-        for name, value in HEADERS.items():
+        request.environ["edge.client"] = _client(settings)
+        headers = _headers(route)
+        for name, value in headers.items():
             response.set_header(name, value)
-        if not route.path.startswith("/static/"):
-            response.set_header("Cache-Control", "no-store")
         try:
             refusal = _refusal(route, settings)
             answer = refusal if refusal is not None else route.handler(**parts)
@@ -111,33 +115,63 @@ def _guarded(route: Route) -> Callable[..., Any]:
             answer = _told(reason, route)
         except NotDurable:
             log.exception("nothing could be kept")
-            answer = api.problem(503, "The box can't keep anything just now.", headers={"Retry-After": "5"})
+            answer = _no(route, 503, "The box can't keep anything just now.", {"Retry-After": "5"})
         if isinstance(answer, HTTPResponse):
-            for name, value in HEADERS.items():
+            for name, value in headers.items():
                 answer.headers.setdefault(name, value)
         return answer
 
     return call
 
 
+def _mend_headers(environ: dict[str, Any]) -> None:
+    """Bottle breaks over a header that is not UTF-8; one broken byte from a stranger must not cost a callback."""
+    for name, value in environ.items():
+        if name.startswith("HTTP_") and not value.isascii():
+            environ[name] = value.encode("latin-1").decode("utf-8", "replace").encode().decode("latin-1")
+
+
+def _client(settings: Settings) -> str:
+    peer, claimed = request.environ.get("REMOTE_ADDR", ""), request.get_header("X-Forwarded-For", "")
+    return networks.client_behind(settings.web.trusted_proxies, peer, claimed)
+
+
+def _headers(route: Route) -> dict[str, str]:
+    headers = STAFF_HEADERS if _is_staff_page(route) else HEADERS
+    return headers if route.path.startswith("/static/") else {**headers, "Cache-Control": "no-store"}
+
+
+def _is_staff_page(route: Route) -> bool:
+    return route.path.startswith("/admin")
+
+
+def _no(route: Route, status: int, words: str, headers: dict[str, str] | None = None) -> HTTPResponse:
+    """A refusal: a page for people, a problem document for programs."""
+    if _is_staff_page(route):
+        page = dashboard.error_page(status, words)
+        page.headers.update(headers or {})
+        return page
+    return api.problem(status, words, headers=headers)
+
+
 def _refusal(route: Route, settings: Settings) -> HTTPResponse | None:
     """Default deny: None only when this caller may pass."""
-    if route.path.startswith(("/admin", "/api/admin")):
-        if not networks.contains(settings.web.admin_networks, request.environ["edge.client"]):
-            return api.problem(404, "There is nothing here.")
+    for_staff = route.path.startswith(("/admin", "/api/admin"))
+    if for_staff and not networks.contains(settings.web.admin_networks, request.environ["edge.client"]):
+        return api.problem(404, "There is nothing here.")
     if isinstance(route.who, str):
         return None
     session = _session()
     if session is None:
-        if route.path.startswith("/admin") and route.method == "GET":
+        if _is_staff_page(route) and route.method == "GET":
             return HTTPResponse("", 303, {"Location": "/admin/sign-in?next=" + quote(request.path)})
-        return api.problem(401, "Sign in first.", headers={"WWW-Authenticate": "Bearer"})
+        return _no(route, 401, say("admin.sign_in_first"), {"WWW-Authenticate": "Bearer"})
     if session.staff.role not in route.who:
-        return api.problem(403, "Your role does not reach this far.")
+        return _no(route, 403, say("admin.no_reach"))
     if route.method != "GET" and session.kind == "browser":
         sent = request.get_header("X-CSRF-Token") or request.forms.get("csrf") or ""
         if not people.is_same(sent, session.csrf):
-            return api.problem(403, "This form is too old. Go back, load the page again and repeat it.")
+            return _no(route, 403, say("admin.form_too_old"))
     request.environ["edge.session"] = session
     request.environ["edge.staff"] = session.staff
     return None
@@ -159,6 +193,8 @@ def _told(reason: BadInput, route: Route) -> HTTPResponse:
     is_form = (request.content_type or "").startswith(("application/x-www-form-urlencoded", "multipart/"))
     if route.path.startswith("/api") and not is_form:
         return api.problem(status, str(reason), reason.field, headers)
+    if _is_staff_page(route):
+        return dashboard.error_page(status, str(reason))
     page = render("guest_error.html", words=str(reason), version=_version())
     return HTTPResponse(page, status, {"Content-Type": "text/html; charset=UTF-8", **headers})
 
@@ -195,6 +231,12 @@ class WebServer:
     def port(self) -> int:
         """The port it listens on; of use when the settings said 0."""
         return int(self._server.effective_port)
+
+    @property
+    def address(self) -> str:
+        """Where people reach it, as seen from this machine."""
+        host = self._server.effective_host
+        return f"{'127.0.0.1' if host in ('0.0.0.0', '::', '') else host}:{self.port}"
 
     def start(self) -> None:
         self._thread.start()
