@@ -4,7 +4,7 @@ import re
 
 from edge.errors import BadInput
 
-_NATIONAL = re.compile(r"[17]\d{8}")
+_NATIONAL = re.compile(r"[17][0-9]{8}")
 
 
 def read_msisdn(typed: str) -> str:
@@ -15,7 +15,7 @@ def read_msisdn(typed: str) -> str:
         if digits.startswith(prefix):
             digits = digits.removeprefix(prefix)
             break
-    if not re.fullmatch(_NATIONAL, digits, re.ASCII) or not digits.isascii():
+    if not _NATIONAL.fullmatch(digits):
         raise BadInput("This is not a Kenyan mobile number. Type it like 0712 345 678.", "phone_number")
     return "254" + digits
 

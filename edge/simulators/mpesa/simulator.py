@@ -66,6 +66,7 @@ class MpesaSimulator:
         self.digit_delay_s = 0.0
         self.down = self.html = self.busy = self.maintenance = self.broken = False
         self.lose_push_answer = False  # accepts, then hangs up
+        self.hold_push_answer = threading.Event()  # while set, it accepts and the answer stays on the way
         self.slow_s = self.subscriber_lock_s = self.rule_17_s = 0.0
         self.query_fault_share = (
             0.0  # of queries about finished checkouts, answered with an empty 500.001.1001
@@ -275,6 +276,8 @@ class MpesaSimulator:
             self._live(checkout, outcome)
             return Reply(200, body, lost=lost)
         start = self._prepare(checkout, outcome)
+        while self.hold_push_answer.is_set() and not self._closing.wait(0.01):
+            pass
         return Reply(200, body, lost=lost, then=start)
 
     def _prepare(self, checkout: Checkout, outcome: Outcome) -> Callable[[], None]:
