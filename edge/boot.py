@@ -108,14 +108,18 @@ class Service:
 
     def run(self, say: Callable[[str], object] = log.info) -> None:
         """Start, say what runs, serve until SIGTERM or Ctrl-C, stop."""
+        self.heed()
         self.start()
         self.serve(lambda: [say(line) for line in self.words()])
 
-    def serve(self, ready: Callable[[], object]) -> None:
-        """Once started: tell by `ready`, serve until SIGTERM or Ctrl-C, stop."""
-        for name in (signal.SIGTERM, signal.SIGINT):  # after start: Huey's consumers set handlers of their own
+    def heed(self) -> None:
+        """From now on SIGTERM and Ctrl-C end `serve`, also when they come while things still start."""
+        for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, self.end)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def serve(self, ready: Callable[[], object]) -> None:
+        """Once started: tell by `ready`, serve until the end is asked for, stop."""
         ready()
         while not self._ending.wait(WATCH_EVERY_S):
             if self.workers is not None:

@@ -5,6 +5,7 @@ import secrets
 import shutil
 import socket
 import tempfile
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,11 +18,10 @@ from edge.devices import radius
 from edge.domain import people, plans
 from edge.settings import Settings
 from edge.simulators.guests import Crowd
-from edge.simulators.modem import ModemSimulator
+from edge.simulators.modem import ModemSimulator, tell_texts
 from edge.simulators.mpesa import MpesaSimulator
 from edge.simulators.router import RouterSimulator
 from edge.simulators.router.radius_client import RadiusClient
-from edge.values.msisdn import show_msisdn
 
 PHONES_ANSWER_AFTER_S = 4.0
 SHOP = "Mama Njeri WiFi"
@@ -50,6 +50,7 @@ def run(port: int, *, guests: bool, say: Say) -> None:
             stage = set_stage(folder, web_port, closing, say)
             told = settings.load(folder, environ={})
             service, password = open_shop(told)
+            service.heed()
             service.start()
             crowd = Crowd([router.login_url.rsplit("/", 1)[0] for router in _routers(stage)], say)
             if guests:
@@ -67,7 +68,7 @@ def set_stage(folder: Path, web_port: int, closing: ExitStack, say: Say) -> Stag
     mpesa = closing.enter_context(MpesaSimulator(by_digit=True))
     mpesa.digit_delay_s = PHONES_ANSWER_AFTER_S
     modem = closing.enter_context(ModemSimulator())
-    modem.on_sent = lambda text: say(f"Text to {show_msisdn(text.msisdn)}: {text.text}")
+    threading.Thread(target=tell_texts, args=(modem, say), daemon=True).start()
     gate = closing.enter_context(RouterSimulator(identity="gate", portal_url=portal))
     garden, radius_ports = None, (free_udp_port(), free_udp_port())
     secret = secrets.token_urlsafe(24)

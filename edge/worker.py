@@ -228,5 +228,5 @@ class _Timex(ctypes.Structure):
 
 def is_synchronised() -> bool:
     """The kernel's word on NTP: adjtimex answers TIME_ERROR (5) while nobody disciplines the clock."""
-    state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(_Timex()))
+    state = int(ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(_Timex())))
     return 0 <= state < 5

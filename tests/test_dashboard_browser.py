@@ -1,13 +1,10 @@
 """The owner's pages in a real Chromium: they change by themselves, fit a small phone, and need no script."""
 
-import shutil
 import time
 from dataclasses import replace
 
 import pytest
-from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -17,19 +14,11 @@ from edge.models import Grant, Router
 from edge.settings import Web
 from edge.web import WebServer
 from tests import shop
+from tests.browser import PATIENCE_S, browser_of, needs_chromium
 from tests.shop import ASHA, JUMA, let_in, pay, worker_is_alive
 from tests.web_client import PASSWORD
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-QUIET = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-PATIENCE_S = 60
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None or DRIVER is None, reason="chromium is missing: make test installs it where it may"
-)
+pytestmark = needs_chromium
 
 
 @pytest.fixture
@@ -42,17 +31,6 @@ def address(tmp_path, monkeypatch):
         yield f"http://127.0.0.1:{server.port}"
         server.stop()
         writer.stop()
-
-
-def browser_of(tmp_path, *, scripts=True):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for word in (*QUIET, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(word)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    if not scripts:
-        options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
-    return webdriver.Chrome(options=options, service=Service(DRIVER))
 
 
 @pytest.fixture

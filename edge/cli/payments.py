@@ -10,7 +10,8 @@ from edge.cli.command import BoxGroup, asked, show, table
 from edge.domain import payments, reports
 from edge.domain.reports import Sale, Step
 from edge.errors import BadInput
-from edge.pages.views import payment_view, show_instant, story_words
+from edge.pages.staff_words import step_words
+from edge.pages.views import payment_view, show_instant
 from edge.values.money import show_money, whole_units
 from edge.values.msisdn import show_msisdn
 from edge.worker import work_once
@@ -48,7 +49,7 @@ def show_payment(which: str) -> None:
         def lines() -> Iterator[str]:
             yield from table([_row(sale)], ("id", "when (UTC)", "phone", "plan", "amount", "status", "receipt", "code"))
             for step in steps:
-                yield f"{step.at:%H:%M:%S}  {'! ' if step.bad else '  '}{story_words(step)}"
+                yield f"{step.at:%H:%M:%S}  {'! ' if step.bad else '  '}{step_words(step)}"
 
         show({**_view(sale), "story": [_step(step) for step in steps]}, lines)
 
@@ -98,4 +99,4 @@ def _view(sale: Sale) -> dict[str, Any]:
 
 
 def _step(step: Step) -> dict[str, Any]:
-    return {"at": step.at.isoformat(), "name": step.name, "words": story_words(step), **step.data}
+    return {"at": step.at.isoformat(), "name": step.name, "words": step_words(step), **step.data}

@@ -53,7 +53,7 @@ def failed(limit: int) -> None:
 def retry(which: tuple[str, ...]) -> None:
     """Give failed jobs another round: by their ids, or `all`."""
     with asked().box():
-        count = jobs.retry(_ids(which), datetime.now(UTC))
+        count = _retry(_ids(which), datetime.now(UTC))
         show({"retried": count}, lambda: iter([f"{count} jobs will be tried again."]))
 
 
@@ -67,6 +67,14 @@ def work(once: bool, names: tuple[str, ...]) -> None:
     with asked().box() as told:
         count = work_once(told, names)
         show({"done": count}, lambda: iter([f"{count} jobs done."]))
+
+
+def _retry(ids: list[int] | None, now: datetime) -> int:
+    if ids is None:
+        return queues.retry_all(now)
+    for job_id in ids:
+        queues.retry(job_id, now)
+    return len(ids)
 
 
 def _ids(which: tuple[str, ...]) -> list[int] | None:

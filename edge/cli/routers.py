@@ -1,5 +1,6 @@
 """`edge router`: the routers that let guests in."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -36,7 +37,7 @@ def router() -> None:
 def add(name: str, host: str, password: str | None, password_stdin: bool, **values: Any) -> None:
     """Add the router NAME at address HOST."""
     if password_stdin:
-        password = click.get_text_stream("stdin").readline().rstrip("\r\n")
+        password = sys.stdin.readline().rstrip("\r\n")
     elif password is None:
         password = click.prompt("Password of the API user", hide_input=True)
     with asked().box():

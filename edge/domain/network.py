@@ -49,7 +49,7 @@ def add(now: datetime, **values: Any) -> Router:
         raise BadInput(f"There is a router named {values['name']} already.", "name")
     if values.get("mode") == "radius" and not values.get("radius_secret"):
         values["radius_secret"] = secrets.token_urlsafe(24)
-    row = Router.create(**values)
+    row: Router = Router.create(**values)
     _introduce(row, now)
     return row
 
@@ -73,7 +73,7 @@ def remove(name: str, now: datetime) -> None:
 
 def get(name: str) -> Router:
     """The router of this name."""
-    row = Router.get_or_none(Router.name == name)
+    row: Router | None = Router.get_or_none(Router.name == name)
     if row is None:
         known = ", ".join(router.name for router in routers()) or "none"
         raise BadInput(f"There is no router named {name}; known: {known}.", "name")

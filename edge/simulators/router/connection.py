@@ -103,10 +103,7 @@ class ApiConnection:
         try:
             rows = self._snapshot(command.menu)
         except Trap:
-            found = self._console.run(command)
-            while command.path == machine.hold_answer and not machine.closing.wait(0.01):
-                pass
-            self._send(found, command.tag)
+            self._send(self._console.run(command), command.tag)
             return
         stop = threading.Event()
         self._listeners[command.tag] = stop
