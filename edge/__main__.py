@@ -31,8 +31,9 @@ def main() -> None:
     logging.basicConfig(
         level=os.environ.get("EDGE_LOG", "INFO").upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    for name in ("huey", "waitress.queue", "urllib3"):
+    for name in ("huey", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it would tell of every burst, line by line
     edge(prog_name="edge")
 
 

@@ -5,11 +5,14 @@ import os
 import stat
 import tomllib
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from edge.errors import EdgeError
+from edge.values.networks import is_ipv4
 
 
 class BadSettings(EdgeError):
@@ -125,6 +128,7 @@ class Settings:
         return self.state / "bell.sock"
 
 
+SECRETS = frozenset({"consumer_key", "consumer_secret", "passkey", "password", "radius_secret", "pin"})
 SECTIONS: dict[str, type[Any]] = {
     "box": Box, "web": Web, "database": Database, "queue": Queues, "mpesa": Mpesa, "radius": Radius,
     "modem": ModemSettings, "sms": Sms,
@@ -136,6 +140,10 @@ def load(state: Path, config: Path | None = None, environ: dict[str, str] | None
     environ = dict(os.environ) if environ is None else environ
     faults: list[str] = []
     document = _read_file(config, state / "edge.toml", faults)
+    for name in environ:
+        section = name.removeprefix("EDGE_").partition("__")[0].lower()
+        if name.startswith("EDGE_") and "__" in name and section not in SECTIONS:
+            faults.append(f"{name}: there is no section [{section}]; known are {', '.join(sorted(SECTIONS))}")
     for name in document.keys() - SECTIONS.keys() - {"routers"}:
         faults.append(f"[{name}]: there is no such section; known are {', '.join(sorted(SECTIONS))} and [[routers]]")
     parts: dict[str, Any] = {}
@@ -170,7 +178,9 @@ def _read_file(config: Path | None, default: Path, faults: list[str]) -> dict[st
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
         faults.append(f"{path}: not readable as TOML: {reason}")
-        return {}
+    except OSError as reason:
+        faults.append(f"{path}: {reason.strerror}; it must be a file that the box may read")
+    return {}
 
 
 def _from_environment(section: str, kind: type[Any], environ: dict[str, str]) -> dict[str, Any]:
@@ -192,8 +202,8 @@ def _build(kind: type[Any], given: Any, where: str, faults: list[str]) -> Any:
             name = key.removesuffix("_file")
             try:
                 value = Path(str(value)).read_text(encoding="utf-8").strip()
-            except OSError as reason:
-                faults.append(f"{where} {key}: {reason.strerror}: {value}")
+            except (OSError, ValueError) as reason:
+                faults.append(f"{where} {key}: {getattr(reason, 'strerror', None) or 'not a text file'}: {value}")
                 continue
         if name not in hints:
             faults.append(f"{where} {key}: there is no such key; known are {', '.join(sorted(hints))}")
@@ -201,7 +211,8 @@ def _build(kind: type[Any], given: Any, where: str, faults: list[str]) -> Any:
         try:
             values[name] = _coerce(value, hints[name])
         except (TypeError, ValueError):
-            faults.append(f"{where} {key}: {value!r} is not {_kind_in_words(hints[name])}")
+            shown = "what is written there" if name in SECRETS else repr(value)
+            faults.append(f"{where} {key}: {shown} is not {_kind_in_words(hints[name])}")
     return kind(**values)
 
 
@@ -209,9 +220,13 @@ def _coerce(value: Any, kind: Any) -> Any:
     origin = get_origin(kind)
     if origin is tuple:
         entries = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        if not isinstance(entries, list):
+            raise TypeError(value)
         return tuple(_coerce(entry, get_args(kind)[0]) for entry in entries)
     if origin is dict:
-        return {str(name): int(count) for name, count in value.items()}
+        if not isinstance(value, dict):
+            raise TypeError(value)
+        return {str(name): _coerce(count, get_args(kind)[1]) for name, count in value.items()}
     if kind is bool:
         if isinstance(value, bool):
             return value
@@ -219,8 +234,10 @@ def _coerce(value: Any, kind: Any) -> Any:
         if str(value).lower() not in words:
             raise ValueError(value)
         return words[str(value).lower()]
-    if isinstance(value, bool) or isinstance(value, list | dict):
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
         raise TypeError(value)
+    if kind is int and isinstance(value, float) and value != int(value):
+        raise ValueError(value)
     return kind(value)
 
 
@@ -237,13 +254,14 @@ def _check(settings: Settings) -> list[str]:
         if not holds:
             faults.append(words)
 
+    demand(_is_zone(settings.box.timezone), "[box] timezone: write it like Africa/Nairobi")
     demand(0 <= settings.web.port < 65536, "[web] port: a port is a number from 1 to 65535")
     for key in ("admin_networks", "trusted_proxies"):
         for network in getattr(settings.web, key):
             demand(_is_network(network), f"[web] {key}: {network!r} is not a network like 192.168.88.0/24")
     for network in settings.mpesa.callback_allow:
         demand(_is_network(network), f"[mpesa] callback_allow: {network!r} is not a network like 196.201.214.0/24")
-    demand(_is_url(settings.web.public_url), "[web] public_url: write it like https://pay.example.org, or leave it empty")
+    demand(_is_url(settings.web.public_url), "[web] public_url: write it like https://pay.example.org, or empty")
     demand(settings.queue.mode in ("queue", "inline"), '[queue] mode: "queue" or "inline"')
     demand(not settings.queue.url, "[queue] url: Redis is not supported yet; leave it empty")
     demand(
@@ -269,7 +287,7 @@ def _check_mpesa(mpesa: Mpesa) -> list[str]:
         for key in ("consumer_key", "consumer_secret", "shortcode", "passkey"):
             if not getattr(mpesa, key):
                 faults.append(f"[mpesa] {key}: needed in mode {mpesa.mode!r}; Safaricom's Daraja portal shows it")
-    if not mpesa.poll_s or any(later <= sooner for sooner, later in zip(mpesa.poll_s, mpesa.poll_s[1:], strict=False)):
+    if not mpesa.poll_s or any(later <= sooner for sooner, later in pairwise((0, *mpesa.poll_s))):
         faults.append("[mpesa] poll_s: a growing list of seconds, like [10, 20, 35]")
     if mpesa.queries_per_minute < 1:
         faults.append("[mpesa] queries_per_minute: at least 1")
@@ -285,6 +303,8 @@ def _check_routers(routers: tuple[RouterSettings, ...]) -> list[str]:
             faults.append(f"{where}: every router needs a name of its own")
         if not router.host:
             faults.append(f"{where} host: the router's address is missing")
+        if router.mode == "radius" and router.host and not is_ipv4(router.host):
+            faults.append(f"{where} host: in mode radius write the address that the router asks from, like 192.168.88.1")
         if router.mode not in ("local", "radius"):
             faults.append(f'{where} mode: "local" or "radius"')
         if router.mode == "radius" and len(router.radius_secret) < 8:
@@ -300,7 +320,19 @@ def _is_network(text: str) -> bool:
     return True
 
 
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return False
+    return True
+
+
 def _is_url(text: str) -> bool:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
     return not text or (parts.scheme in ("http", "https") and bool(parts.hostname))
 

@@ -55,7 +55,7 @@ class Workers:
         rescued = tasks.rescue(_now())
         if rescued:
             log.warning("%d jobs of an earlier life taken up again", rescued)
-        self._start_radius()
+        self._ensure_radius()
         run = partial(tasks.run, world=self.world)
         for name in self.queues:
             huey = LedgerHuey(name, self.holder, run)
@@ -137,8 +137,11 @@ class Workers:
             tasks.rescue(now)
         payments.expire_if_due(now)
         access.sweep_if_due(now)
+        self._ensure_radius()
         if self._radius is not None:
             self._check_radius(now)
+        if not clock.is_trusted(now):
+            self._beat()  # perhaps a router has vouched for it meanwhile
 
     def _promise_checks(self) -> None:
         for router in Router.select():
@@ -149,9 +152,11 @@ class Workers:
         if self.settings.modem.port:
             _promise_once("modem.check", "default", "m", {}, lane="modem")
 
-    def _start_radius(self) -> None:
-        wanted = self.settings.radius.enabled and Router.select().where(Router.mode == "radius").exists()
-        if not wanted or "provisioning" not in self.queues:
+    def _ensure_radius(self) -> None:
+        """Start FreeRADIUS as soon as a router asks by RADIUS; beside the workers that let guests in."""
+        if self._radius is not None or not self.settings.radius.enabled or "provisioning" not in self.queues:
+            return
+        if not Router.select().where(Router.mode == "radius").exists():
             return
         if not radius.installed():
             checks.record("radius", "problem", "FreeRADIUS is not installed", _now(), "apt-get install freeradius")

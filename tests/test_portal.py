@@ -11,7 +11,6 @@ import pytest
 from edge import database
 from edge.models import TABLES, Grant, Message, Payment, Placement, Plan, Router
 from edge.pages import portal
-from edge.pages.rendering import render
 from edge.pages.views import payment_view, plan_view
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -125,17 +124,15 @@ def test_choosing_again_leads_back_as_the_router_sent_the_guest():
 
 
 def test_what_strangers_write_into_the_address_stays_text():
-    page = render(
-        "portal.html", version="1", plans=[(HOUR, [])], mac="", key="k", error="<script>alert(1)</script>",
-        context={"link-orig": '"><script>alert(2)</script>'},
-    )  # fmt: skip
+    page = portal.skeleton([HOUR], error="<script>alert(1)</script>")
+    page = portal.with_told(page, {"link-orig": '"><script>alert(2)</script>'})
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
 
 
 def test_the_pages_stay_small():
     folder = Path(portal.__file__).parent.parent
-    page = render("portal.html", version="1", plans=[(HOUR, [])] * 8, mac="", key="k", error="", context={})
+    page = portal.skeleton([HOUR] * 8, error="")
     style = sum((folder / "static" / name).stat().st_size for name in ("guest.css", "guest.js"))
     assert len(page.encode()) + style < 20_000
     assert page.count("/static/") == 2

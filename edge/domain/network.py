@@ -9,6 +9,7 @@ from edge.database import transaction
 from edge.domain import access, events
 from edge.errors import BadInput
 from edge.models import Grant, Placement, Router
+from edge.values.networks import is_ipv4
 
 COLUMNS = (
     "name", "host", "port", "tls", "username", "password", "mode", "radius_secret", "hotspot_server", "login_url",
@@ -47,6 +48,8 @@ def add(now: datetime, **values: Any) -> Router:
         raise BadInput("A router needs a name and an address.", "name")
     if Router.select().where(Router.name == values["name"]).exists():
         raise BadInput(f"There is a router named {values['name']} already.", "name")
+    if values.get("mode") == "radius" and not is_ipv4(values["host"]):
+        raise BadInput("In mode radius give the address that the router asks from, like 192.168.88.1.", "host")
     if values.get("mode") == "radius" and not values.get("radius_secret"):
         values["radius_secret"] = secrets.token_urlsafe(24)
     row: Router = Router.create(**values)

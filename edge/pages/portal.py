@@ -3,6 +3,8 @@
 import hashlib
 import re
 import secrets
+import threading
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,14 +13,16 @@ from urllib.parse import urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 from bottle import HTTPResponse, request
+from markupsafe import Markup, escape
 
 from edge import __version__
+from edge.database import db
 from edge.domain import payments, plans
 from edge.errors import BadInput
 from edge.models import Payment, Plan, Router
 from edge.pages.rendering import render
 from edge.pages.views import PAID, payment_view
-from edge.texts import say
+from edge.texts import catalogue, say
 from edge.values.duration import show_duration
 from edge.values.mac import read_mac
 from edge.values.money import show_money
@@ -35,6 +39,34 @@ _LINK = re.compile(r"https?://[!#-;=?-\[\]_a-z~]+", re.IGNORECASE | re.ASCII)
 _RATE = re.compile(r"\d+[kM]?/(\d+)([kM])\b")
 
 
+# Hidden fields take the place of this mark. A page of 200 phones at once is rendered once.
+TOLD = Markup("<!--told-->")
+_FIELD = '<input type="hidden" name="{name}" value="{value}" autocomplete="off">\n'
+SHELF_LIFE_S = 1.0
+
+
+class Shelf:
+    """The first page, rendered at most once a second for each shop, language and database."""
+
+    def __init__(self) -> None:
+        self._page = ""
+        self._of: tuple[Any, ...] = ()
+        self._until = 0.0
+        self._renewing = threading.Lock()
+
+    def page(self) -> str:
+        """As rendered within the last second."""
+        of = (id(db.obj), catalogue.language, catalogue.shop)
+        with self._renewing:  # one renders, and nobody renders the same beside it
+            if self._of != of or time.monotonic() >= self._until:
+                self._page, self._of = skeleton(plans.on_sale(), ""), of
+                self._until = time.monotonic() + SHELF_LIFE_S
+            return self._page
+
+
+_shelf = Shelf()
+
+
 @dataclass(frozen=True)
 class Connect:
     """The form behind the Connect button: what the router's login page wants to be told."""
@@ -48,15 +80,22 @@ class Connect:
 def plans_page() -> str:
     """What is on sale, and the form that buys it."""
     query = {name: request.query.getunicode(name) or "" for name in (*CONTEXT, "mac", "error")}
-    return render(
-        "portal.html",
-        version=VERSION,
-        plans=[(plan, details(plan)) for plan in plans.on_sale()],
-        mac=_mac_or_nothing(query["mac"]),
-        context=read_context(query),
-        error=_printable(query["error"])[:LIMIT],
-        key=secrets.token_hex(16),
-    )
+    error = _printable(query["error"])[:LIMIT]
+    mac = _mac_or_nothing(query["mac"])
+    told = {"idempotency_key": secrets.token_hex(16), "mac_address": mac, **read_context(query)}
+    return with_told(skeleton(plans.on_sale(), error) if error else _shelf.page(), told)
+
+
+def skeleton(on_sale: list[Plan], error: str) -> str:
+    """The first page but for what one guest's router told: the same for everybody."""
+    rows = [(plan, details(plan)) for plan in on_sale]
+    return render("portal.html", version=VERSION, plans=rows, error=error, told=TOLD)
+
+
+def with_told(page: str, told: Mapping[str, str]) -> str:
+    """The page with what the router told of this guest, kept in the form: no cookies are needed."""
+    fields = [_FIELD.format(name=escape(name), value=escape(value)) for name, value in told.items() if value]
+    return page.replace(TOLD, "".join(fields))
 
 
 def payment_page(token: str) -> Any:

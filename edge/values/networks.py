@@ -10,6 +10,15 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return ipaddress.ip_network(text, strict=False)
 
 
+def is_ipv4(text: str) -> bool:
+    """A dotted IPv4 address, and neither a name nor a network."""
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def contains(networks: Iterable[str], address: str) -> bool:
     """Is this address in one of these networks? What is no address is in none."""
     try:
