@@ -1,11 +1,14 @@
 """The bell: it says "look sooner" to whoever works a queue, here or in another process. It never raises."""
 
 import contextlib
+import logging
 import os
 import socket
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+
+log = logging.getLogger("edge.bell")
 
 EVERY_QUEUE = "*"
 
@@ -26,13 +29,18 @@ class Bell:
 
     def ring(self, queues: Iterable[str] = (EVERY_QUEUE,)) -> None:
         """Wake whoever waits for one of these queues. Lost harmlessly when nobody listens: the poll finds the row."""
-        names = list(queues)
+        try:
+            self._ring(list(queues))
+        except Exception:  # after a commit a raise would deny what is already in the books
+            log.exception("the bell broke; the workers' poll will find the row")
+
+    def _ring(self, names: list[str]) -> None:
         with self._changed:
             for name in names:
                 self._rings[name] = self._rings.get(name, 0) + 1
             self._changed.notify_all()
         if self._path is not None and self._ear is None:
-            self._call(names)
+            self._call(self._path, names)
 
     def wait(self, queue: str, seen: int, timeout_s: float) -> int:
         """Sleep until this queue was rung after `seen`, or the time is over; returns the count to pass next time."""
@@ -56,16 +64,14 @@ class Bell:
 
     def _hear(self, ear: socket.socket) -> None:
         while True:
-            names = ear.recv(4096).decode(errors="replace").split()
-            self.ring(names or [EVERY_QUEUE])
+            self.ring(ear.recv(4096).decode(errors="replace").split() or [EVERY_QUEUE])
 
-    def _call(self, names: list[str]) -> None:
-        assert self._path is not None
+    def _call(self, path: Path, names: list[str]) -> None:
         try:
             if self._voice is None:
                 self._voice = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
                 self._voice.setblocking(False)
-            self._voice.sendto(" ".join(names).encode(), _within_limit(self._path))
+            self._voice.sendto(" ".join(names).encode(), _within_limit(path))
         except OSError:
             return  # nobody listens: the worker's slow poll will find the row
 

@@ -1,6 +1,7 @@
 """The one database file: how it is opened, and the one writer that shares its commits."""
 
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -27,6 +28,15 @@ PRAGMAS = {
 }
 BATCH = 64
 
+# SQLite's primary codes that blame one statement. Every other one (full, locked, read-only, damaged, input or
+# output) concerns the whole file, and nothing of the transaction may be called kept (sqlite.org/rescode.html).
+_STATEMENT_FAULTS = frozenset(
+    {
+        sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_RANGE,
+    }
+)  # fmt: skip
+
 
 class DatabaseBroken(EdgeError):
     """The file failed its integrity check; restore a backup before selling on."""
@@ -45,9 +55,23 @@ def close_database() -> None:
 
 def quick_check() -> None:
     """Raise DatabaseBroken with SQLite's own words when a page of the file is damaged."""
-    words = [row[0] for row in db.execute_sql("PRAGMA quick_check").fetchall()]
+    try:
+        words = [row[0] for row in db.execute_sql("PRAGMA quick_check").fetchall()]
+    except (peewee.DatabaseError, sqlite3.DatabaseError) as reason:  # too damaged to be read through
+        words = [str(reason)]
     if words != ["ok"]:
         raise DatabaseBroken("the database is damaged: " + "; ".join(words[:3]))
+
+
+def is_storage_fault(reason: BaseException | None) -> bool:
+    """Is this the file's fault (disk full, locked, damaged …), and not that of what was asked of it?"""
+    seen = 0
+    while reason is not None and seen < 10:
+        code = getattr(reason, "sqlite_errorcode", None)
+        if code is not None and code & 0xFF not in _STATEMENT_FAULTS:
+            return True
+        reason, seen = reason.__cause__ or reason.__context__, seen + 1
+    return False
 
 
 class Writer:
@@ -59,29 +83,38 @@ class Writer:
     def __init__(self) -> None:
         self._work: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._door = threading.Lock()  # nobody slips in behind the writer's last batch and waits for ever
 
     @property
     def is_running(self) -> bool:
         return self._thread is not None
 
     def start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
-            self._thread.start()
+        with self._door:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+                self._thread.start()
 
     def stop(self) -> None:
-        if self._thread is not None:
-            self._work.put(None)
-            self._thread.join()
-            self._thread = None
+        """Finish what was handed over; later work runs in its caller's thread."""
+        with self._door:
+            thread, self._thread = self._thread, None
+            if thread is not None:
+                self._work.put(None)
+        if thread is not None:
+            thread.join()
 
     def write(self, work: Callable[[], T]) -> T:
-        """Run `work` in the next shared transaction; returns, or raises, once it is durable on disk."""
-        if self._thread is None or self._thread is threading.current_thread():
-            return write_alone(work)
+        """Run `work` in the next shared transaction; returns, or raises, once it is durable on disk.
+
+        NotDurable when the database could not keep it; whatever else `work` raised undoes `work` alone.
+        """
         promise: Future[T] = Future()
-        self._work.put((work, promise))
-        return promise.result()
+        with self._door:
+            shared = self._thread is not None and self._thread is not threading.current_thread()
+            if shared:
+                self._work.put((work, promise))
+        return promise.result() if shared else write_alone(work)
 
     def _run(self) -> None:
         stopping = False
@@ -99,9 +132,9 @@ class Writer:
             with db.atomic("IMMEDIATE"):
                 for work, promise in batch:
                     answers.append((promise, *_attempt(work)))
-        except Exception as reason:  # whatever it was, nobody in this batch may be told "kept"
+        except BaseException as reason:  # whatever it was, nobody in this batch may be told "kept"
             for _, promise in batch:
-                promise.set_exception(NotDurable(f"the database could not keep it: {reason}"))
+                promise.set_exception(_not_durable(reason))
             return
         for promise, answer, fault in answers:
             if fault is None:
@@ -110,17 +143,20 @@ class Writer:
                 promise.set_exception(fault)
 
 
-def _attempt(work: Callable[[], T]) -> tuple[T | None, Exception | None]:
+def _attempt(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
     """One caller's share of the batch: its fault undoes its own writes and nobody else's."""
     try:
         with db.savepoint():
             return work(), None
-    except peewee.DatabaseError as reason:
-        if not isinstance(reason, peewee.IntegrityError):
+    except BaseException as reason:  # handed back to the caller, who waits for it
+        if is_storage_fault(reason) or not _is_alive():
             raise
         return None, reason
-    except Exception as reason:  # handed back to the caller, who waits for it
-        return None, reason
+
+
+def _is_alive() -> bool:
+    """On some faults SQLite undoes the whole transaction by itself; what follows would be kept piece by piece."""
+    return bool(db.connection().in_transaction)
 
 
 def write_alone(work: Callable[[], T]) -> T:
@@ -128,8 +164,14 @@ def write_alone(work: Callable[[], T]) -> T:
     try:
         with db.atomic("IMMEDIATE"):
             return work()
-    except peewee.OperationalError as reason:
-        raise NotDurable(f"the database could not keep it: {reason}") from reason
+    except peewee.DatabaseError as reason:
+        if is_storage_fault(reason):
+            raise _not_durable(reason) from reason
+        raise
+
+
+def _not_durable(reason: BaseException) -> NotDurable:
+    return NotDurable(f"the database could not keep it: {reason}")
 
 
 writer = Writer()

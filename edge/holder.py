@@ -12,12 +12,12 @@ def own_name() -> str:
 def is_alive(name: str) -> bool:
     """True while the very process that had this name runs on this machine."""
     pid = name.split(":", 1)[0]
-    return pid.isdigit() and _name(int(pid)) == name
+    return pid.isascii() and pid.isdecimal() and _name(int(pid)) == name
 
 
 def _name(pid: int) -> str:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return ""
     if fields[0] in ("Z", "X"):

@@ -35,7 +35,6 @@ class LedgerHuey(Huey):  # type: ignore[misc]
         self.queue = queue
         self.holder = holder
         self.stopping = threading.Event()
-        self._seen = threading.local()
         self._task = self.task(name=f"{queue}.job")(run)
 
     def dequeue(self) -> Any:
@@ -55,12 +54,18 @@ class LedgerHuey(Huey):  # type: ignore[misc]
         return []
 
     def _claim(self) -> Job | None:
-        now = datetime.now(UTC)
-        if not jobs.is_work_waiting(self.queue, now):
+        if not jobs.is_work_waiting(self.queue):
             return None
-        return jobs.claim(self.queue, self.holder, now)
+        return jobs.claim(self.queue, self.holder, datetime.now(UTC))
 
 
-def consumer_of(huey: LedgerHuey, workers: int) -> Consumer:
+class LedgerConsumer(Consumer):  # type: ignore[misc]
+    """Huey's consumer, but for signals: a process has one handler of them, and it is ours (`boot.Service`)."""
+
+    def _set_signal_handlers(self) -> None:
+        """Left to the process."""
+
+
+def consumer_of(huey: LedgerHuey, workers: int) -> LedgerConsumer:
     """Huey's consumer for this queue: it starts, watches and replaces the worker threads."""
-    return Consumer(huey, workers=workers, periodic=False, scheduler_interval=60, worker_type="thread")
+    return LedgerConsumer(huey, workers=workers, periodic=False, scheduler_interval=60, worker_type="thread")

@@ -142,6 +142,7 @@ class Payment(Table):
     result_code = CharField(default="")
     witness = CharField(default="")  # callback, query
     asked = IntegerField(default=0)  # how many times M-Pesa was asked
+    asked_at = InstantField(null=True)
     confirmed_at = InstantField(null=True)
     disputed = BooleanField(default=False)
     created_at = InstantField(index=True)
@@ -169,6 +170,7 @@ class Grant(Table):
     why = CharField(default="payment")
     msisdn = CharField(default="")
     mac = CharField(default="")
+    router = ForeignKeyField(Router, null=True, on_delete="SET NULL")  # where he stood when he paid, if known
     username = CharField(unique=True)
     password = CharField()
     seconds = IntegerField()
@@ -176,6 +178,7 @@ class Grant(Table):
     rate = CharField(default="")
     devices = IntegerField(default=1)
     credited_s = IntegerField(default=0)
+    credited_until = InstantField(null=True)  # outages before this are settled
     state = CharField(default="live")  # live, ended
     created_at = InstantField()
     starts_at = InstantField(null=True)
@@ -194,6 +197,8 @@ class Placement(Table):
     state = CharField(default="wanted", index=True)  # wanted, there, leaving, gone
     words = TextField(default="")
     written_at = InstantField(null=True)
+    not_before = InstantField(null=True)  # given up: the next round of tries
+    alarmed_at = InstantField(null=True)  # staff were told, until it succeeds
 
     class Meta:
         table_name = "placements"
@@ -210,6 +215,7 @@ class Inbox(Table):
     headers = JsonField(default=dict)
     body = BlobField()
     payment = ForeignKeyField(Payment, null=True, backref="calls")
+    is_proof = BooleanField(default=False)  # the payment's own address, a trusted source, our shop
     outcome = TextField(default="")
     repeats = IntegerField(default=0)
     received_at = InstantField()
@@ -322,6 +328,8 @@ class Throttle(Table):
 
     name = CharField(primary_key=True)
     free_at = InstantField()
+    line_until = InstantField(null=True)  # the last turn given to those who can wait
+    failures = IntegerField(default=0)  # in a row, for a lock that grows
 
     class Meta:
         table_name = "throttles"

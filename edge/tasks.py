@@ -1,6 +1,8 @@
 """Job name → handler. A handler finds the row, asks the device, and returns what is to be written down."""
 
+import contextlib
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +14,7 @@ from edge.devices.mpesa import read_stk_result
 from edge.devices.opening import Devices
 from edge.devices.router import Router
 from edge.domain import access, checks, events, inbox, messages, payments, throttle
-from edge.errors import DeviceError, Refused, Unconfirmed, Unreachable
+from edge.errors import DeviceError, NotDurable, Refused, Unconfirmed, Unreachable
 from edge.models import Grant, Inbox, Job, Message, Payment
 from edge.models import Router as RouterRow
 from edge.settings import Settings
@@ -20,6 +22,8 @@ from edge.values.hotspot import HotspotUser, Profile
 from edge.values.stk import Push
 
 log = logging.getLogger("edge.tasks")
+
+WRITE_AGAIN_S = (1.0, 5.0, 15.0)
 
 WriteDown = Callable[[datetime], object]
 Verdict = Callable[[dict[str, Any], str, datetime], object]
@@ -52,6 +56,7 @@ class Task:
     repeatable: bool
     unconfirmed: Verdict | None = None
     given_up: Verdict | None = None
+    is_true_late: bool = False  # what it learnt holds, though the job was taken away meanwhile
 
 
 def _now() -> datetime:
@@ -61,7 +66,7 @@ def _now() -> datetime:
 def prompt_payment(world: World, now: datetime, payment_id: int) -> WriteDown | None:
     """Ask M-Pesa to ring the guest's phone. Never twice: a second push is a second prompt."""
     payment = Payment.get_by_id(payment_id)
-    if payment.state != "pending":
+    if not payments.may_prompt(payment, now):
         return None
     settings = world.settings
     public = settings.web.public_url.rstrip("/")
@@ -80,17 +85,22 @@ def _after_push(payment_id: int, answer: Any, poll_s: tuple[int, ...], now: date
     payments.record_prompted(payment_id, answer, poll_s, now)
 
 
-def ask_payment(world: World, now: datetime, payment_id: int) -> WriteDown | None:
-    """Ask M-Pesa how a checkout ended, inside its one rate limit."""
+def ask_payment(world: World, now: datetime, payment_id: int, step: int | None = None) -> WriteDown | None:
+    """Ask M-Pesa how a checkout ended, inside its one rate limit; guests who wait come before the books."""
     payment = Payment.get_by_id(payment_id)
     if payment.checkout_request_id is None or payment.confirmed_at is not None:
         return None
-    free_at = throttle.take("mpesa.query", world.settings.mpesa.queries_per_minute, now)
+    told = world.settings.mpesa
+    free_at = throttle.take("mpesa.query", told.queries_per_minute, now, can_wait=not payment.is_open)
     if free_at is not None:
         raise Later(free_at)
-    answer = world.devices.mpesa().query(payment.checkout_request_id)
-    poll_s = world.settings.mpesa.poll_s
-    return lambda then: payments.record_answer(payment_id, answer, poll_s, then)
+    try:
+        answer = world.devices.mpesa().query(payment.checkout_request_id)
+    except Unreachable:
+        if step is None and payment.state != "paid":
+            raise
+        return lambda then: payments.record_unanswered(payment_id, told.poll_s, then, step)  # the list is the back-off
+    return lambda then: payments.record_answer(payment_id, answer, told.poll_s, then, step)
 
 
 def settle_inbox(world: World, now: datetime, inbox_id: int) -> WriteDown | None:
@@ -192,13 +202,11 @@ def send_sms(world: World, now: datetime, message_id: int) -> WriteDown | None:
 
 
 def tidy(world: World, now: datetime) -> WriteDown | None:
-    """Forget finished work and old events."""
-
-    def write_down(then: datetime) -> None:
-        jobs.prune(then)
-        events.trim()
-
-    return write_down
+    """Forget finished work and old events, by the chunk: between two of them guests are served."""
+    while jobs.prune(now) > 0:
+        pass
+    events.trim()
+    return None
 
 
 def _router(world: World, row: RouterRow) -> Router:
@@ -213,6 +221,7 @@ TASKS: dict[str, Task] = {
         repeatable=False,
         unconfirmed=lambda args, words, now: payments.record_push_unconfirmed(args["payment_id"], words, now),
         given_up=lambda args, words, now: payments.record_push_refused(args["payment_id"], words, now),
+        is_true_late=True,
     ),
     "payment.ask": Task(ask_payment, repeatable=True),
     "inbox.settle": Task(settle_inbox, repeatable=True),
@@ -221,7 +230,11 @@ TASKS: dict[str, Task] = {
         repeatable=True,
         given_up=lambda args, words, now: access.record_not_placed(args["grant_id"], args["router_id"], words, now),
     ),
-    "grant.withdraw": Task(withdraw_grant, repeatable=True),
+    "grant.withdraw": Task(
+        withdraw_grant,
+        repeatable=True,
+        given_up=lambda args, words, now: access.record_not_withdrawn(args["grant_id"], args["router_id"], words, now),
+    ),
     "router.check": Task(check_router, repeatable=True),
     "mpesa.check": Task(check_mpesa, repeatable=True),
     "modem.check": Task(check_modem, repeatable=True),
@@ -230,9 +243,14 @@ TASKS: dict[str, Task] = {
         repeatable=False,
         unconfirmed=lambda args, words, now: messages.mark_unconfirmed(args["message_id"], words, now),
         given_up=lambda args, words, now: messages.mark_failed(args["message_id"], words, now),
+        is_true_late=True,
     ),
     "box.tidy": Task(tidy, repeatable=True),
 }
+
+
+# Work of another release: nobody can say what it does, so it is not done twice.
+UNKNOWN = Task(lambda world, now, **args: None, repeatable=False)
 
 
 def is_repeatable(name: str) -> bool:
@@ -267,8 +285,30 @@ def _run(job: Job, world: World) -> None:
         log.exception("job %s (%s) broke", job.id, job.name)
         _record_fault(job, task, f"{type(fault).__name__}: {fault}")
     else:
+        _finish(job, task, write_down)
+
+
+def _finish(job: Job, task: Task, write_down: WriteDown | None) -> None:
+    """Write down what came of it. The device has done its part, so a disk that is full is waited for a while."""
+    for pause_s in (*WRITE_AGAIN_S, None):
         now = _now()
-        jobs.finish(job, None if write_down is None else partial(write_down, now), now)
+        outcome = None if write_down is None else partial(write_down, now)
+        try:
+            jobs.finish(job, outcome, now)
+            return
+        except jobs.NotYours:
+            if task.is_true_late and outcome is not None:
+                outcome()
+            raise
+        except NotDurable:
+            if pause_s is None:
+                raise  # past its time-out the job is taken up again, as after a crash
+            log.warning("job %s (%s) is done and can't be written down yet", job.id, job.name)
+            time.sleep(pause_s)
+        except Exception as fault:  # the outcome does not fit the books: tell it rather than hold the job for ever
+            log.exception("the outcome of job %s (%s) could not be written down", job.id, job.name)
+            _record_fault(job, task, f"{type(fault).__name__}: {fault}")
+            return
 
 
 def _record_fault(job: Job, task: Task, words: str) -> None:
@@ -305,14 +345,10 @@ def rescue(now: datetime) -> int:
 def fail_overdue(now: datetime) -> int:
     """A job past its time-out is taken from its thread in the ledger, so that its late end is fenced."""
     count = 0
-    for job in Job.select().where(Job.state == "running", Job.started_at.is_null(False)):
-        if now - job.started_at <= timedelta(seconds=job.timeout_s):
-            continue
-        task = TASKS.get(job.name)
-        if task is not None:
-            try:
+    for job in list(Job.select().where(Job.state == "running", Job.started_at.is_null(False))):
+        if now - job.started_at > timedelta(seconds=job.timeout_s):
+            task = TASKS.get(job.name, UNKNOWN)
+            with contextlib.suppress(jobs.NotYours):  # it ended while we looked
                 _record_fault(job, task, f"took longer than {job.timeout_s} s")
-            except jobs.NotYours:
-                continue  # it ended while we looked
-            count += 1
+                count += 1
     return count

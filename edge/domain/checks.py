@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
+from edge import jobs
 from edge.database import transaction
-from edge.domain import clock, events
+from edge.domain import access, clock, events
 from edge.models import Check, Router
 
 
@@ -23,19 +24,22 @@ def record(name: str, state: str, words: str, now: datetime, cure: str = "") -> 
 
 @transaction
 def record_router(router_id: int, ok: bool, words: str, now: datetime, cure: str = "") -> bool:
-    """A router answered or not; on its return the guests get the time it was away. True when it is back."""
+    """A router answered or not. True when it is back: guests get the time it was away, and waiting work runs now."""
     router = Router.get_or_none(Router.id == router_id)
     if router is None:
         return False
     record(f"router:{router.name}", "ok" if ok else "problem", words, now, cure)
+    instant = clock.reckoned(now)
     if not ok and router.down_since is None:
-        router.put(down_since=now)
-    if ok and router.down_since is not None:
-        if now - router.down_since > clock.OUTAGE:
-            clock.credit(router.down_since, now, why=f"router {router.name} was away")
-        router.put(down_since=None)
-        return True
-    return False
+        router.put(down_since=instant)
+    if not ok or router.down_since is None:
+        return False
+    if instant - router.down_since > clock.OUTAGE:
+        clock.credit(router.down_since, instant, f"router {router.name} was away", router)
+    router.put(down_since=None)
+    jobs.hurry(access.lane_of(router.id), now)
+    access.resume(router, now)
+    return True
 
 
 @transaction

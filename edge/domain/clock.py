@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from edge import jobs
 from edge.database import transaction
 from edge.domain import events
 from edge.models import Clock, Grant, Router
@@ -13,13 +14,31 @@ OUTAGE = timedelta(minutes=2)
 
 def state() -> Clock | None:
     """The box's one clock row; None before its first beat."""
-    return Clock.get_or_none(Clock.id == 1)
+    row: Clock | None = Clock.get_or_none(Clock.id == 1)
+    return row
 
 
-def is_trusted() -> bool:
-    """True when somebody independent vouched for the time."""
+def is_trusted(now: datetime | None = None) -> bool:
+    """True when somebody independent vouched for the time, and `now` has not jumped since."""
     row = state()
-    return bool(row and row.trusted)
+    return row is not None and _holds(row, now)
+
+
+def reckoned(now: datetime) -> datetime:
+    """The instant that counts: `now` by a clock that may be believed, else the last one that could be.
+
+    A right begun meanwhile runs from there, and the gap is given back when trust returns.
+    """
+    row = state()
+    if row is None or _holds(row, now):
+        return now
+    seen_at: datetime = row.seen_at
+    return seen_at
+
+
+def _holds(row: Clock, now: datetime | None) -> bool:
+    """Judged at each beat; a jump between two beats is not believed either."""
+    return bool(row.trusted) and (now is None or -AGREEMENT <= now - row.seen_at <= OUTAGE)
 
 
 @transaction
@@ -31,7 +50,7 @@ def beat(now: datetime, synchronised: bool, offsets: Iterable[timedelta] = ()) -
     """
     row = state() or Clock.create(id=1, seen_at=now)
     agreeing = any(abs(offset) <= AGREEMENT for offset in offsets)
-    went_back = now < row.seen_at - AGREEMENT
+    went_back = row.seen_at - now > AGREEMENT
     trusted = (synchronised or agreeing) and not went_back
     words = (
         "the clock is behind what the box has already lived through" if went_back
@@ -42,30 +61,43 @@ def beat(now: datetime, synchronised: bool, offsets: Iterable[timedelta] = ()) -
     if row.trusted != trusted:
         events.record("clock.trusted" if trusted else "clock.doubted", now, words=words)
     if trusted:
-        _credit_outage(row.seen_at, now)
-        row.put(trusted=True, words=words, seen_at=now)
+        if now - row.seen_at > OUTAGE or not row.trusted:
+            _credit_outage(row.seen_at, now)
+        row.put(trusted=True, words=words, seen_at=max(now, row.seen_at))
+        jobs.mend_delays(now)
     else:
         row.put(trusted=False, words=words)
     return trusted
 
 
-def _credit_outage(seen_at: datetime, now: datetime) -> None:
-    """The box was away (or unsure of the time) since `seen_at`: guests get that time back."""
-    if now - seen_at > OUTAGE:
-        credit(seen_at, now, why="the box was off")
+def _credit_outage(since: datetime, now: datetime) -> None:
+    """The box was away (or unsure of the time): guests get that time back, and first what routers owe until then."""
+    for router in list(Router.select().where(Router.down_since < since)):
+        credit(router.down_since, since, f"router {router.name} was away", router)
+    credit(since, now, why="the box was off")
 
 
 @transaction
-def credit(since: datetime, until: datetime, why: str) -> int:
-    """Add the overlap of an outage to every grant that ran during it; returns how many."""
+def credit(since: datetime, until: datetime, why: str, router: Router | None = None) -> int:
+    """Add the overlap of an outage to every grant that ran during it; returns how many.
+
+    With `router`, only for guests who stood there, or nobody knows where. No moment is given back twice.
+    """
     running = Grant.select().where(Grant.state == "live", Grant.starts_at < until, Grant.ends_at > since)
-    grants = list(running)
-    for grant in grants:
-        lost = until - max(since, grant.starts_at)
-        grant.put(ends_at=grant.ends_at + lost, credited_s=grant.credited_s + int(lost.total_seconds()))
-    if grants:
-        events.record("time.credited", until, guests=len(grants), seconds=int((until - since).total_seconds()), why=why)
-    return len(grants)
+    if router is not None:
+        running = running.where(Grant.router.is_null() | (Grant.router == router))
+    count = 0
+    for grant in list(running):
+        lost = until - max(since, grant.starts_at, grant.credited_until or since)
+        if lost > timedelta(0):
+            grant.put(
+                ends_at=grant.ends_at + lost, credited_s=grant.credited_s + int(lost.total_seconds()),
+                credited_until=until,
+            )  # fmt: skip
+            count += 1
+    if count:
+        events.record("time.credited", until, guests=count, seconds=int((until - since).total_seconds()), why=why)
+    return count
 
 
 def router_offsets(now: datetime) -> list[timedelta]:

@@ -1,18 +1,22 @@
 """Texts: one row each, one try each, and an honest word on what became of it."""
 
+import unicodedata
+from collections.abc import Callable
 from datetime import datetime
 
 from edge import jobs
 from edge.database import transaction
 from edge.domain import events
 from edge.models import Message, Payment
+from edge.values.gsm7 import to_septets
 from edge.values.msisdn import mask_msisdn
+from edge.values.sms_text import count_segments, simplify
 
 
 @transaction
 def promise(msisdn: str, text: str, now: datetime, payment: Payment | None = None) -> Message:
     """Write the text and the work of sending it. The modem is one lane: one conversation at a time."""
-    message = Message.create(msisdn=msisdn, text=text, payment=payment, created_at=now)
+    message: Message = Message.create(msisdn=msisdn, text=text, payment=payment, created_at=now)
     jobs.promise(
         "sms.send", "sms", now, args={"message_id": message.id}, priority=jobs.HIGH, lane="modem",
         unique_key=f"sms:{message.id}", cause=f"payment:{payment.id}" if payment else "",
@@ -20,31 +24,47 @@ def promise(msisdn: str, text: str, now: datetime, payment: Payment | None = Non
     return message
 
 
+def in_one_segment(say: Callable[[str], str], shop: str) -> str:
+    """What `say` makes of the shop's name, with so much of the name as one segment has room for.
+
+    A letter that the 7-bit alphabet lacks would more than halve the segment: it is written plainly or left out.
+    """
+    name = " ".join("".join(_plain(letter) for letter in simplify(shop)).split()) or "WiFi"
+    while name and count_segments(say(name)) > 1:
+        name = name[:-1].rstrip()
+    return simplify(say(name))
+
+
+def _plain(letter: str) -> str:
+    if to_septets(letter) is not None:
+        return letter
+    return "".join(part for part in unicodedata.normalize("NFKD", letter) if to_septets(part) is not None)
+
+
 @transaction
 def mark_sent(message_id: int, reference: str, now: datetime) -> None:
-    """The network took it."""
-    _settle(message_id, "sent", reference=reference, sent_at=now)
+    """The network took it. Late news counts too: what was unconfirmed is known now."""
+    Message.update(state="sent", reference=reference, words="", sent_at=now).where(
+        Message.id == message_id, Message.state.in_(("queued", "unconfirmed"))
+    ).execute()
 
 
 @transaction
 def mark_failed(message_id: int, words: str, now: datetime) -> None:
     """It surely did not leave."""
-    if _settle(message_id, "failed", words=words):
-        _tell("sms.failed", message_id, words, now)
+    _settle(message_id, "failed", words, now)
 
 
 @transaction
 def mark_unconfirmed(message_id: int, words: str, now: datetime) -> None:
     """The network may hold it already: asking is safe, sending is not."""
-    if _settle(message_id, "unconfirmed", words=words):
-        _tell("sms.unconfirmed", message_id, words, now)
+    _settle(message_id, "unconfirmed", words, now)
 
 
-def _settle(message_id: int, state: str, **columns: object) -> bool:
-    changed = Message.update(state=state, **columns).where(Message.id == message_id, Message.state == "queued")
-    return bool(changed.execute() == 1)
-
-
-def _tell(name: str, message_id: int, words: str, now: datetime) -> None:
-    message = Message.get_by_id(message_id)
-    events.record(name, now, phone=mask_msisdn(message.msisdn), payment=message.payment_id, words=words)
+def _settle(message_id: int, state: str, words: str, now: datetime) -> None:
+    queued = (Message.id == message_id, Message.state == "queued")
+    if Message.update(state=state, words=words).where(*queued).execute() == 1:
+        message = Message.get_by_id(message_id)
+        events.record(
+            f"sms.{state}", now, phone=mask_msisdn(message.msisdn), payment=message.payment_id, words=words
+        )

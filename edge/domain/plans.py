@@ -12,7 +12,7 @@ def on_sale() -> list[Plan]:
 
 def get_on_sale(plan_id: int) -> Plan:
     """This plan, if a guest may buy it."""
-    plan = Plan.get_or_none(Plan.id == plan_id, Plan.on_sale)
+    plan: Plan | None = Plan.get_or_none(Plan.id == plan_id, Plan.on_sale)
     if plan is None:
         raise BadInput("This plan is not on sale. Please pick another one.", "package_id")
     return plan

@@ -1,4 +1,4 @@
-"""A rate that all workers of all processes share."""
+"""A rate that all workers share."""
 
 from datetime import datetime, timedelta
 
@@ -7,11 +7,23 @@ from edge.models import Throttle
 
 
 @transaction
-def take(name: str, per_minute: int, now: datetime) -> datetime | None:
-    """Take the next turn; None when it is ours now, else the instant to come back."""
+def take(name: str, per_minute: int, now: datetime, *, can_wait: bool = False) -> datetime | None:
+    """Take the next turn; None when it is ours now, else the instant to come back.
+
+    Those who can wait are given turns one after the other, so that they do not all come back at once to find
+    one turn, and those who can't find a turn soon.
+    """
+    pause = timedelta(seconds=60 / per_minute)
     Throttle.insert(name=name, free_at=now).on_conflict_ignore().execute()
     row = Throttle.get_by_id(name)
-    if row.free_at > now:
-        return row.free_at  # type: ignore[no-any-return]
-    row.put(free_at=now + timedelta(seconds=60 / per_minute))
-    return None
+    if not now < row.free_at <= now + pause:  # farther ahead: the clock has been put back since
+        row.put(free_at=now + pause)
+        return None
+    free_at: datetime = row.free_at
+    if not can_wait:
+        return free_at
+    last: datetime | None = row.line_until
+    is_line = last is not None and free_at <= last < now + timedelta(hours=1)
+    turn = last + pause if last and is_line else free_at
+    row.put(line_until=turn)
+    return turn

@@ -31,6 +31,7 @@ def initiate() -> HTTPResponse:
         mac=read_mac(_optional(given, "mac_address")),
         idempotency_key=_key(given),
         context=portal.read_context(given),
+        is_form=is_form,
     )
     now: datetime = request.environ["edge.now"]
     payment, is_new = payments.initiate(wish, now)
@@ -90,7 +91,7 @@ def _json() -> dict[str, Any]:
 
 
 def _form() -> dict[str, Any]:
-    """Form fields; of a field given twice the first counts."""
+    """Form fields; of a field given twice the last counts, what is no UTF-8 counts as empty."""
     forms = request.forms
     return {name: forms.getunicode(name) or "" for name in list(forms.keys())[:50]}
 

@@ -4,22 +4,26 @@ import json
 from datetime import datetime
 
 from bottle import HTTPResponse, request
+from peewee import DatabaseError
 
 from edge.devices import mpesa
 from edge.domain import inbox, payments
-from edge.errors import BadInput
+from edge.errors import BadInput, NotDurable
 from edge.models import Payment
 from edge.pages.counters import count
 from edge.values import networks
 from edge.values.stk import StkResult
 
-LIMIT = 64 * 1024
+LIMIT = inbox.LIMIT
 KEPT_HEADERS = ("Content-Type", "Businessshortcode", "User-Agent")
 
 
 def stk_result(secret: str) -> HTTPResponse:
     """A payment's own address: 200 once it is durable, whatever it means; 404 for a secret nobody was given."""
-    payment = payments.by_secret(secret)
+    try:
+        payment = payments.by_secret(secret)
+    except DatabaseError as reason:
+        raise NotDurable(f"the database can't be read: {reason}") from reason
     if payment is None:
         count("callbacks_unknown")
         return _answer(404, {"ResultCode": 1, "ResultDesc": "Not found"})

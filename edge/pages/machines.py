@@ -7,8 +7,8 @@ from datetime import datetime
 from bottle import HTTPResponse, request
 
 from edge import __version__
-from edge.database import db
 from edge.domain import clock, queues
+from edge.models import Plan
 from edge.pages.api import answer
 from edge.pages.counters import totals
 
@@ -24,7 +24,7 @@ def ready() -> HTTPResponse:
     """May guests be sent here? The database answers; a worker is needed for more than promises."""
     now: datetime = request.environ["edge.now"]
     try:
-        db.execute_sql("SELECT 1 FROM plans LIMIT 1").fetchall()
+        Plan.select().exists()
         state = queues.status(now)
     except Exception as reason:  # any fault of the database means: not ready
         return answer(503, {"ready": False, "reasons": [f"database: {type(reason).__name__}"]})
@@ -34,8 +34,9 @@ def ready() -> HTTPResponse:
 
 def metrics() -> HTTPResponse:
     """Prometheus text format 0.0.4."""
-    state = queues.status(request.environ["edge.now"])
-    lines = [f"edge_uptime_seconds {time.time() - _STARTED:.0f}", f"edge_clock_trusted {int(clock.is_trusted())}"]
+    now: datetime = request.environ["edge.now"]
+    state = queues.status(now)
+    lines = [f"edge_uptime_seconds {time.time() - _STARTED:.0f}", f"edge_clock_trusted {int(clock.is_trusted(now))}"]
     for name, value in sorted(totals().items()):
         lines.append(f"edge_{name}_total {value}")
     for entry in state["queues"]:
