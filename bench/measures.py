@@ -9,11 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.simulators.modem import ModemSimulator
-
 from bench.box import PASSWORD, Box, Waiting, running
 from bench.client import burst, get, post, quantile
 from edge.devices import radius
+from edge.simulators.modem import ModemSimulator
 from edge.simulators.router import RouterSimulator
 from edge.simulators.router.radius_client import Accepted, RadiusClient
 

@@ -1,8 +1,11 @@
 """The one database file: how it is opened, and the one writer that shares its commits."""
 
+import logging
 import queue
 import sqlite3
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial, wraps
@@ -27,6 +30,12 @@ PRAGMAS = {
     "journal_size_limit": 16 * 1024 * 1024,
 }
 BATCH = 64
+FOLLOWERS = 8  # in one transaction: whoever calls meanwhile waits for no more
+QUIET_S = 0.004  # nobody called for so long: time for what follows
+LATEST_S = 0.2  # what follows is done between two batches when it waited for so long
+
+Entry = tuple[Callable[[], Any], "Future[Any]"]
+log = logging.getLogger("edge.database")
 
 # SQLite's primary codes that blame one statement. Every other one (full, locked, read-only, damaged, input or
 # output) concerns the whole file, and nothing of the transaction may be called kept (sqlite.org/rescode.html).
@@ -77,11 +86,16 @@ def is_storage_fault(reason: BaseException | None) -> bool:
 class Writer:
     """One thread that runs everybody's transactions, each in a savepoint, and commits them together.
 
-    A flush on an SD card takes ten milliseconds and more; shared, it is paid once for all who wait.
+    A flush on an SD card takes ten milliseconds and more; shared, it is paid once for all who wait. What follows
+    from their writes, and nobody waits for, is done between the batches (`follow`).
     """
 
     def __init__(self) -> None:
-        self._work: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()  # None: there is something to follow up
+        self._followers: deque[tuple[float, Callable[[], object]]] = deque()
+        self._is_stopping = False
+        self._caught_up = threading.Condition()
+        self._promised = self._followed = 0  # how many followers ever, and how many of them are done with
         self._thread: threading.Thread | None = None
         self._door = threading.Lock()  # nobody slips in behind the writer's last batch and waits for ever
 
@@ -92,6 +106,7 @@ class Writer:
     def start(self) -> None:
         with self._door:
             if self._thread is None:
+                self._is_stopping = False
                 self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
                 self._thread.start()
 
@@ -100,6 +115,7 @@ class Writer:
         with self._door:
             thread, self._thread = self._thread, None
             if thread is not None:
+                self._is_stopping = True
                 self._work.put(None)
         if thread is not None:
             thread.join()
@@ -116,17 +132,66 @@ class Writer:
                 self._work.put((work, promise))
         return promise.result() if shared else write_alone(work)
 
+    def follow(self, work: Callable[[], T]) -> T | None:
+        """Run `work` soon, in a transaction of its own, when nobody waits for a commit; None: not done yet.
+
+        Only for what a sweep would find and do anyway. Without a running writer it is done now and answered.
+        """
+        with self._door:
+            shared = self._thread is not None and self._thread is not threading.current_thread()
+            if shared:
+                self._followers.append((time.monotonic(), work))
+                self._promised += 1
+                self._work.put(None)
+        return None if shared else write_alone(work)
+
+    def catch_up(self, timeout_s: float) -> bool:
+        """Wait until all that follows from earlier writes is done; False when the time is over first."""
+        with self._door:
+            promised = self._promised
+        with self._caught_up:
+            return self._caught_up.wait_for(lambda: self._followed >= promised, timeout_s)
+
     def _run(self) -> None:
-        stopping = False
-        while not stopping:
-            batch = [self._work.get()]
-            while len(batch) < BATCH and not self._work.empty():
-                batch.append(self._work.get())
-            stopping = None in batch
-            self._commit([entry for entry in batch if entry is not None])
+        while not (self._is_stopping and self._work.empty()):
+            batch = self._gather()
+            if batch:
+                self._commit(batch)
+            if self._followers and (not batch or time.monotonic() - self._followers[0][0] > LATEST_S):
+                self._follow_up()
+        while self._followers:
+            self._follow_up()
         close_database()
 
-    def _commit(self, batch: list[tuple[Callable[[], Any], "Future[Any]"]]) -> None:
+    def _gather(self) -> "list[Entry]":
+        """Everybody who waits now; nobody, when it was quiet for a moment and there is something to follow up."""
+        batch: list[Entry | None] = [None]
+        try:
+            while batch == [None] and not self._is_stopping:
+                batch = [self._work.get(timeout=QUIET_S if self._followers else None)]
+        except queue.Empty:
+            return []
+        while len(batch) < BATCH and not self._work.empty():
+            batch.append(self._work.get())
+        return [entry for entry in batch if entry is not None]
+
+    def _follow_up(self) -> None:
+        """Some of what follows, in one transaction, until somebody waits again."""
+        taken = 0
+        try:
+            with db.atomic("IMMEDIATE"):
+                while self._followers and taken < FOLLOWERS and (self._work.empty() or not taken):
+                    taken += 1
+                    _, fault = _attempt(self._followers.popleft()[1])
+                    if fault is not None:
+                        log.error("left to the sweep: %s", fault, exc_info=fault)
+        except Exception:  # nobody waits for it, and the sweep finds it: the writer must live
+            log.exception("what follows from a write could not be kept; left to the sweep")
+        with self._caught_up:
+            self._followed += taken
+            self._caught_up.notify_all()
+
+    def _commit(self, batch: "list[Entry]") -> None:
         answers: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
             with db.atomic("IMMEDIATE"):

@@ -85,13 +85,18 @@ def promise(
     unique_key: str | None = None,
     once_key: str | None = None,
     cause: str = "",
+    timeout_s: int | None = None,
 ) -> int | None:
-    """Write down work in the caller's transaction; None when the same key is promised already."""
+    """Write down work in the caller's transaction; None when the same key is promised already.
+
+    `timeout_s` is for work that takes longer than its queue's other work.
+    """
     kind = QUEUES[queue]
     at = run_at or now
     row = Job.insert(
         name=name, queue=queue, args=args or {}, state="waiting" if at <= now else "scheduled", priority=priority,
-        run_at=at, tries=kind.tries, backoff=list(kind.backoff_s), timeout_s=kind.timeout_s, lane=lane,
+        run_at=at, tries=kind.tries, backoff=list(kind.backoff_s), timeout_s=timeout_s or kind.timeout_s,
+        lane=lane,
         unique_key=unique_key, once_key=once_key, cause=cause, created_at=now,
     ).on_conflict_ignore().returning(Job.id).execute()  # fmt: skip
     found = [job.id for job in row]

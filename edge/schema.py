@@ -18,6 +18,7 @@ INDEXES = (
     "WHERE state IN ('scheduled', 'waiting', 'running')",
     "CREATE UNIQUE INDEX IF NOT EXISTS payments_open ON payments (msisdn, plan_id, mac) "
     "WHERE state IN ('pending', 'prompted')",
+    "CREATE INDEX IF NOT EXISTS inbox_forgotten ON inbox (received_at) WHERE outcome = ''",
     "CREATE INDEX IF NOT EXISTS inbox_hints ON inbox (received_at) WHERE payment_id IS NULL",
     "CREATE INDEX IF NOT EXISTS grants_live ON grants (ends_at) WHERE state = 'live'",
 )

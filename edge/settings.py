@@ -304,7 +304,7 @@ def _check_routers(routers: tuple[RouterSettings, ...]) -> list[str]:
         if not router.host:
             faults.append(f"{where} host: the router's address is missing")
         if router.mode == "radius" and router.host and not is_ipv4(router.host):
-            faults.append(f"{where} host: in mode radius write the address that the router asks from, like 192.168.88.1")
+            faults.append(f"{where} host: in mode radius write the address the router asks from, like 192.168.88.1")
         if router.mode not in ("local", "radius"):
             faults.append(f'{where} mode: "local" or "radius"')
         if router.mode == "radius" and len(router.radius_secret) < 8:

@@ -121,7 +121,8 @@ def place_grant(world: World, now: datetime, grant_id: int, router_id: int) -> W
             name=grant.username,
             password=grant.password,
             profile=Profile(f"edge-plan-{grant.plan_id:05d}", grant.rate, grant.devices),
-            seconds_left=left,
+            # RouterOS adds up the time of all devices; the calendar's end is enforced by the sweep as well.
+            seconds_left=left * grant.devices,
             bytes_left=grant.bytes,
             comment=f"edge:{grant.id}",
         )
@@ -175,6 +176,8 @@ def check_modem(world: World, now: datetime) -> WriteDown | None:
 
     def look() -> str:
         status = world.devices.modem().status()
+        if status.sim != "ready":
+            raise Unreachable(f"the SIM is not ready: {status.sim}")
         if not status.registered:
             raise Unreachable("the SIM is not registered on a network")
         return f"{status.operator or 'registered'}, signal {status.signal_dbm} dBm"
@@ -196,6 +199,8 @@ def send_sms(world: World, now: datetime, message_id: int) -> WriteDown | None:
     message = Message.get_by_id(message_id)
     if message.state != "queued":
         return None
+    if not world.settings.modem.port:
+        return lambda then: messages.mark_no_way(message_id, "no modem is set up")
     references = world.devices.modem().send_sms(message.msisdn, message.text)
     reference = ",".join(str(number) for number in references)
     return lambda then: messages.mark_sent(message_id, reference, then)
@@ -224,7 +229,9 @@ TASKS: dict[str, Task] = {
         is_true_late=True,
     ),
     "payment.ask": Task(ask_payment, repeatable=True),
-    "inbox.settle": Task(settle_inbox, repeatable=True),
+    "inbox.settle": Task(
+        settle_inbox, repeatable=True, given_up=lambda args, words, now: inbox.record_unsettled(args["inbox_id"], words)
+    ),
     "grant.place": Task(
         place_grant,
         repeatable=True,

@@ -16,7 +16,7 @@ from edge.database import close_database, transaction
 from edge.devices import radius
 from edge.devices.opening import Devices
 from edge.devices.radius import FreeRadius
-from edge.domain import access, checks, clock, payments
+from edge.domain import access, checks, clock, inbox, payments
 from edge.errors import EdgeError
 from edge.ledger import LedgerHuey, consumer_of
 from edge.models import Heartbeat, Job, Router
@@ -135,6 +135,7 @@ class Workers:
         if Job.select().where(Job.state == "running").exists():
             tasks.fail_overdue(now)
             tasks.rescue(now)
+        inbox.promise_forgotten(now)
         payments.expire_if_due(now)
         access.sweep_if_due(now)
         self._ensure_radius()

@@ -11,7 +11,7 @@ import pytest
 
 from edge import database, schema
 from edge.domain import clock, inbox, payments
-from edge.models import Clock, Event, Grant, Job, Payment, Plan, Router
+from edge.models import Clock, Event, Grant, Inbox, Job, Payment, Plan, Router
 from edge.values.stk import PushAnswer, QueryAnswer, StkResult
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -86,7 +86,12 @@ class Box:
             "address": f"/cb/{secret}" if secret else "/api/mpesa/callback", "source": "196.201.214.200",
             "headers": {}, "body": repr(told).encode(), "result": told, "payment": payment,
         }  # fmt: skip
-        return inbox.receive(inbox.Call(**{**given, **other}), self.now)
+        outcome = inbox.receive(inbox.Call(**{**given, **other}), self.now)
+        if outcome != "kept":
+            return outcome
+        assert database.writer.catch_up(30)
+        call = {"address": given["address"], "body": given["body"]} | other
+        return str(Inbox.get(Inbox.digest == payments.digest(call["address"], call["body"])).outcome)
 
     def answer(self, payment: Payment, kind: str, code: str = "", step: int | None = None) -> None:
         payments.record_answer(payment.id, QueryAnswer(kind, code, kind), self.poll_s, self.now, step)

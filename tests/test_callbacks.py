@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from edge.database import db
+from edge.database import db, writer
 from edge.domain import inbox, payments
 from edge.models import Event, Grant, Inbox, Message, Payment, Placement, Plan
 from edge.pages import callbacks
@@ -39,7 +39,7 @@ def serve(told, shared_writer):
         server = WebServer(replace(told, **sections))
         server.start()
         servers.append(server)
-        return lambda *args, **kwargs: ask(server.port, *args, **kwargs)
+        return lambda *args, **kwargs: (ask(server.port, *args, **kwargs), writer.catch_up(30))[0]
 
     yield start
     for server in servers:
@@ -252,10 +252,10 @@ def test_when_the_disk_is_full_there_is_no_200_and_nothing_stays(box, web, share
 def test_a_database_that_can_not_be_read_is_503(box, web, monkeypatch):
     payment = box.prompted()
 
-    def broken(secret):
+    def broken(secret, call, now):
         raise callbacks.DatabaseError("database disk image is malformed")
 
-    monkeypatch.setattr(payments, "by_secret", broken)
+    monkeypatch.setattr(inbox, "receive_at", broken)
     assert web("POST", f"/cb/{payment.secret}", success(payment), JSON).status == 503
 
 

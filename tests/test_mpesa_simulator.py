@@ -315,7 +315,8 @@ def raw_push(simulator: MpesaSimulator, **changed: Any) -> requests.Response:
     [
         ("Amount", "20.00", "Amount"), ("Amount", 0, "Amount"), ("Amount", 20.5, "Amount"),
         ("Amount", 250_001, "Amount"), ("PhoneNumber", "0700000001", "PhoneNumber"), ("PartyA", None, "PartyA"),
-        ("TransactionDesc", None, "Remarks"), ("TransactionDesc", "", "Remarks"), ("CallBackURL", "ftp://x", "CallBackURL"),
+        ("TransactionDesc", None, "Remarks"), ("TransactionDesc", "", "Remarks"),
+        ("CallBackURL", "ftp://x", "CallBackURL"),
         ("CallBackURL", "https://a.example/<x>", "CallBackURL"), ("TransactionType", "Pay", "TransactionType"),
         ("Timestamp", "today", "Timestamp"), ("BusinessShortCode", True, "BusinessShortCode"),
     ],

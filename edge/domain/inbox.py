@@ -1,11 +1,15 @@
 """Everything that calls in is kept first and believed afterwards."""
 
 import contextlib
+import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
-from edge import jobs
+from peewee import SQL
+
+from edge import database, jobs
 from edge.database import db, is_storage_fault, transaction
 from edge.domain import payments
 from edge.errors import EdgeError
@@ -13,6 +17,8 @@ from edge.models import Inbox, Payment
 from edge.values.stk import StkResult
 
 LIMIT = 64 * 1024
+UNSETTLED = "to be settled"
+SETTLED_WITHIN = timedelta(seconds=3)  # after that a call counts as forgotten
 HINTS_AN_HOUR = 600  # strangers may call the bare address; they may not fill the card
 
 
@@ -42,45 +48,112 @@ class Call:
         return "another shop" if shop and self.shops and shop not in self.shops else ""
 
 
-@transaction
+# One statement, and not Peewee's: M-Pesa waits for it, and building it anew took four times as long as running it.
+KEEP = """
+INSERT INTO inbox (digest, source, kind, headers, body, payment_id, is_proof, outcome, repeats, received_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)
+ON CONFLICT (digest) DO UPDATE SET repeats = repeats + 1 RETURNING id, repeats, outcome
+"""
+
+
 def receive(call: Call, now: datetime) -> str:
-    """Keep the raw call, then settle in a savepoint; the row stays whatever the settlement does."""
+    """Keep the raw call, durable when this returns; it is settled right after, in a transaction of its own.
+
+    Returns what came of it, as far as that is known by then. A settlement that a crash cuts off is found by
+    `promise_forgotten`.
+    """
+    return _follow(_keep(call, now), call, now)
+
+
+def receive_at(secret: str, call: Call, now: datetime) -> str | None:
+    """The same for a call to a payment's own address; None when nobody was given this secret: nothing is kept then."""
+    found = _keep_at(secret, call, now)
+    return None if found is None else _follow(found[0], found[1], now)
+
+
+def _follow(kept: tuple[int | None, str], call: Call, now: datetime) -> str:
+    inbox_id, outcome = kept
+    if inbox_id is None or call.result is None:
+        return outcome
+    return database.writer.follow(partial(settle, inbox_id, call.result, now, call.doubt)) or "kept"
+
+
+@transaction
+def _keep_at(secret: str, call: Call, now: datetime) -> tuple[tuple[int | None, str], Call] | None:
+    """Only the payment's number is looked up: settling reads it anew."""
+    row = db.execute_sql("SELECT id FROM payments WHERE secret = ?", (secret,)).fetchone()
+    if row is None:
+        return None
+    call = replace(call, payment=Payment(id=row[0]))
+    return _keep(call, now), call
+
+
+@transaction
+def _keep(call: Call, now: datetime) -> tuple[int | None, str]:
+    """The row's number when it is new, and its outcome so far."""
     digest = payments.digest(call.address, call.body)
-    known = Inbox.get_or_none(Inbox.digest == digest)
-    if known is not None:
-        Inbox.update(repeats=Inbox.repeats + 1).where(Inbox.id == known.id).execute()
-        return f"repeat: {known.outcome}"
-    if call.payment is None:
+    if call.payment is None and not Inbox.select().where(Inbox.digest == digest).exists():
         _guard(now)
-    row = Inbox.create(
-        digest=digest, source=call.source, kind=call.kind, headers=call.headers, body=call.body[:LIMIT],
-        payment=call.payment, is_proof=not call.doubt, outcome=call.fault, received_at=now,
-    )  # fmt: skip
-    if call.result is None:
-        return call.fault
-    outcome = _settle_or_promise(row.id, call, call.result, now)
+    row = db.execute_sql(
+        KEEP,
+        (
+            digest, call.source, call.kind, json.dumps(call.headers),
+            call.body[:LIMIT], None if call.payment is None else call.payment.id, not call.doubt, call.fault,
+            now.timestamp(),
+        ),
+    ).fetchone()  # fmt: skip
+    return (None, f"repeat: {row[2]}") if row[1] else (row[0], row[2])
+
+
+@transaction
+def settle(inbox_id: int, result: StkResult, now: datetime, doubt: str) -> str:
+    """Act on a kept call, once; the row stays whatever the settlement does."""
+    row = Inbox.get_by_id(inbox_id)
+    if row.outcome:
+        return str(row.outcome)
+    try:
+        with db.savepoint():
+            outcome = _settle(row.payment, doubt, result, now)
+    except EdgeError as reason:
+        outcome = f"not settled: {reason}"
+    except Exception as reason:  # the row speaks for itself: let a job try the settlement again
+        if is_storage_fault(reason):
+            raise
+        _promise(row.id, now)
+        outcome = f"{UNSETTLED}: {type(reason).__name__}"
     row.put(outcome=outcome)
     return outcome
 
 
-def _settle_or_promise(inbox_id: int, call: Call, result: StkResult, now: datetime) -> str:
-    try:
-        with db.savepoint():
-            return _settle(call.payment, call.doubt, result, now)
-    except EdgeError as reason:
-        return f"not settled: {reason}"
-    except Exception as reason:  # the row speaks for itself: keep it, and let a job try the settlement again
-        if is_storage_fault(reason):
-            raise  # then the row is not kept either, and nobody may be told so
-        jobs.promise("inbox.settle", "payments", now, args={"inbox_id": inbox_id}, unique_key=f"inbox:{inbox_id}")
-        return f"to be settled: {type(reason).__name__}"
+@transaction
+def settle_again(inbox_id: int, result: StkResult, now: datetime) -> None:
+    """A call whose settlement broke or was cut off; what proved nothing then proves nothing now."""
+    row = Inbox.get_by_id(inbox_id)
+    if not row.outcome or row.outcome.startswith(UNSETTLED):
+        row.put(outcome=_settle(row.payment, "" if row.is_proof else "hint", result, now))
 
 
 @transaction
-def settle_again(inbox_id: int, read: StkResult, now: datetime) -> None:
-    """A second try at a call whose settlement broke; what proved nothing then proves nothing now."""
-    row = Inbox.get_by_id(inbox_id)
-    row.put(outcome=_settle(row.payment, "" if row.is_proof else "hint", read, now))
+def record_unsettled(inbox_id: int, words: str) -> None:
+    """All tries are used up: the failed job waits for a person."""
+    Inbox.update(outcome=f"{UNSETTLED}: {words}"[:300]).where(Inbox.id == inbox_id).execute()
+
+
+def promise_forgotten(now: datetime) -> int:
+    """Calls that were kept and, the web having died that moment, never settled: a job each. Returns how many."""
+    long_ago = (Inbox.received_at < now - SETTLED_WITHIN) | (Inbox.received_at > now + SETTLED_WITHIN)  # clocks jump
+    forgotten = Inbox.select(Inbox.id).where(SQL("outcome = ''"), long_ago)
+    found = [row.id for row in forgotten]
+    for inbox_id in found:
+        _promise(inbox_id, now)
+    return len(found)
+
+
+def _promise(inbox_id: int, now: datetime) -> None:
+    jobs.promise(
+        "inbox.settle", "payments", now, args={"inbox_id": inbox_id}, priority=jobs.HIGH,
+        unique_key=f"inbox:{inbox_id}",
+    )  # fmt: skip
 
 
 def _guard(now: datetime) -> None:
@@ -97,7 +170,6 @@ def _guard(now: datetime) -> None:
 def _settle(payment: Payment | None, doubt: str, result: StkResult, now: datetime) -> str:
     if payment is None:
         return _by_hint(result, now)
-    payment = Payment.get_by_id(payment.id)  # as it is now: the caller's row was read before this transaction
     if doubt:
         payments.hint(payment, now)
         return f"{doubt}: asking M-Pesa"

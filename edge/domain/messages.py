@@ -12,6 +12,10 @@ from edge.values.gsm7 import to_septets
 from edge.values.msisdn import mask_msisdn
 from edge.values.sms_text import count_segments, simplify
 
+# The network may take 120 s to accept a segment (Quectel EC25's manual), the modem 40 s to get ready: only after
+# both is it silence.
+MODEM_TAKES_S = 180
+
 
 @transaction
 def promise(msisdn: str, text: str, now: datetime, payment: Payment | None = None) -> Message:
@@ -19,7 +23,7 @@ def promise(msisdn: str, text: str, now: datetime, payment: Payment | None = Non
     message: Message = Message.create(msisdn=msisdn, text=text, payment=payment, created_at=now)
     jobs.promise(
         "sms.send", "sms", now, args={"message_id": message.id}, priority=jobs.HIGH, lane="modem",
-        unique_key=f"sms:{message.id}", cause=f"payment:{payment.id}" if payment else "",
+        unique_key=f"sms:{message.id}", cause=f"payment:{payment.id}" if payment else "", timeout_s=MODEM_TAKES_S,
     )  # fmt: skip
     return message
 
@@ -47,6 +51,12 @@ def mark_sent(message_id: int, reference: str, now: datetime) -> None:
     Message.update(state="sent", reference=reference, words="", sent_at=now).where(
         Message.id == message_id, Message.state.in_(("queued", "unconfirmed"))
     ).execute()
+
+
+@transaction
+def mark_no_way(message_id: int, words: str) -> None:
+    """There is nothing to send it with: no alarm, since the owner chose so."""
+    Message.update(state="failed", words=words).where(Message.id == message_id, Message.state == "queued").execute()
 
 
 @transaction

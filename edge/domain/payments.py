@@ -9,7 +9,7 @@ from typing import Any
 
 from peewee import SQL, fn
 
-from edge import jobs, texts
+from edge import database, jobs, texts
 from edge.database import transaction
 from edge.domain import access, events, messages, plans
 from edge.errors import BadInput
@@ -31,6 +31,7 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 CONFIRM_AFTER = timedelta(seconds=30)
 CONFIRM_WITHIN = timedelta(days=3)
 HINT_PAUSE = timedelta(seconds=30)
+CAUGHT_UP_WITHIN_S = 0.5
 
 # In SQLite's own words: the planner takes the partial index only where the query repeats its condition.
 IS_OPEN = SQL("state IN ('pending', 'prompted')")
@@ -124,7 +125,8 @@ def _guard(wish: Wish, now: datetime) -> None:
 
 
 def by_token(token: str) -> Payment | None:
-    """The buyer's own payment."""
+    """The buyer's own payment, with what M-Pesa has told of it so far."""
+    database.writer.catch_up(CAUGHT_UP_WITHIN_S)
     payment: Payment | None = Payment.get_or_none(Payment.token == token)
     return payment
 

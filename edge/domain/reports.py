@@ -170,10 +170,14 @@ def payment_behind(job: Job) -> int | None:
 
 
 def _is_let_in() -> Any:
-    """A router has him, or RADIUS reads his grant: the rule of `payments.standing`, for many rows at once."""
+    """The rule of `access.is_let_in`, for many rows at once."""
     placed = Placement.select(Placement.id).where(Placement.grant == Grant.id, Placement.state == "there")
-    radius = Router.select(Router.id).where(Router.mode == "radius")
-    return fn.EXISTS(placed) | (Grant.starts_at.is_null(False) & fn.EXISTS(radius))
+    at_home = placed.where(Placement.router == Grant.router)
+    local, asking = (Router.select(Router.id).where(Router.mode == mode) for mode in ("local", "radius"))
+    begun = Grant.starts_at.is_null(False)
+    known_home = (Grant.router.in_(local) & fn.EXISTS(at_home)) | (Grant.router.in_(asking) & begun)
+    somewhere = fn.EXISTS(placed) | (begun & fn.EXISTS(asking) & ~fn.EXISTS(local))
+    return known_home | (Grant.router.is_null() & somewhere)
 
 
 def _is_waiting() -> Any:

@@ -1,15 +1,16 @@
 """M-Pesa calling in, and whoever pretends to be M-Pesa."""
 
 import json
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from bottle import HTTPResponse, request
 from peewee import DatabaseError
 
 from edge.devices import mpesa
-from edge.domain import inbox, payments
+from edge.domain import inbox
 from edge.errors import BadInput, NotDurable
-from edge.models import Payment
 from edge.pages.counters import count
 from edge.values import networks
 from edge.values.stk import StkResult
@@ -20,22 +21,15 @@ KEPT_HEADERS = ("Content-Type", "Businessshortcode", "User-Agent")
 
 def stk_result(secret: str) -> HTTPResponse:
     """A payment's own address: 200 once it is durable, whatever it means; 404 for a secret nobody was given."""
-    try:
-        payment = payments.by_secret(secret)
-    except DatabaseError as reason:
-        raise NotDurable(f"the database can't be read: {reason}") from reason
-    if payment is None:
-        count("callbacks_unknown")
-        return _answer(404, {"ResultCode": 1, "ResultDesc": "Not found"})
-    return _receive(payment)
+    return _receive(partial(inbox.receive_at, secret))
 
 
 def stk_hint() -> HTTPResponse:
     """The bare address: kept, acknowledged, and never taken as proof."""
-    return _receive(None)
+    return _receive(inbox.receive)
 
 
-def _receive(payment: Payment | None) -> HTTPResponse:
+def _receive(receive: Callable[[inbox.Call, datetime], str | None]) -> HTTPResponse:
     body, too_long = _read_body()
     result, fault = None, "longer than 64 KB" if too_long else ""
     if not too_long:
@@ -48,11 +42,17 @@ def _receive(payment: Payment | None) -> HTTPResponse:
     now: datetime = request.environ["edge.now"]
     allowed = settings.mpesa.callback_allow
     call = inbox.Call(
-        address=request.path, source=source, headers=_headers(), body=body, result=result, payment=payment,
+        address=request.path, source=source, headers=_headers(), body=body, result=result,
         trusted_source=not allowed or networks.contains(allowed, source), fault=fault,
         shops=frozenset(filter(None, (settings.mpesa.shortcode, settings.mpesa.till))),
     )  # fmt: skip
-    inbox.receive(call, now)
+    try:
+        outcome = receive(call, now)
+    except DatabaseError as reason:
+        raise NotDurable(f"the database could not keep it: {reason}") from reason
+    if outcome is None:
+        count("callbacks_unknown")
+        return _answer(404, {"ResultCode": 1, "ResultDesc": "Not found"})
     count("callbacks")
     return _verdict(result, too_long)
 

@@ -57,6 +57,8 @@ class Shelf:
     def page(self) -> str:
         """As rendered within the last second."""
         of = (id(db.obj), catalogue.language, catalogue.shop)
+        if self._of == of and time.monotonic() < self._until:
+            return self._page
         with self._renewing:  # one renders, and nobody renders the same beside it
             if self._of != of or time.monotonic() >= self._until:
                 self._page, self._of = skeleton(plans.on_sale(), ""), of

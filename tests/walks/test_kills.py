@@ -1,4 +1,4 @@
-"""kill -9 of the web or the worker at each step of a sale: nothing lost, nothing twice, and a question stays a question."""
+"""kill -9 of the web or the worker at each step of a sale: nothing lost, nothing twice, a question stays one."""
 
 import pytest
 
@@ -67,6 +67,7 @@ def test_after_settling_and_before_the_router_knows(shop: Box, victim: str) -> N
 @each_part
 def test_after_the_router_was_told_and_before_it_was_written_down(shop: Box, victim: str) -> None:
     shop.wait_for_status(shop.initiate("0712345671", "AA:BB:CC:DD:EE:02")["payment_id"], "online")  # a warm connection
+    wait_for(lambda: shop.count("messages", "state = 'sent'") == 1)
     shop.mpesa.pushes.clear()
     known = len(shop.router.users())
     shop.router.hold_answer = "/ip/hotspot/user/add"

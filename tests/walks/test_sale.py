@@ -99,6 +99,7 @@ def test_while_m_pesa_stutters_nobody_is_told_to_pay_again(box: Box) -> None:
 
 @pytest.mark.parametrize("fault", ["down", "broken"])
 def test_a_push_that_nobody_answers_for_is_a_question_and_not_a_second_push(shop: Box, fault: str) -> None:
+    wait_for(lambda: shop.count("checks", "name = 'mpesa' AND state = 'ok'"))  # so there is a token
     setattr(shop.mpesa, fault, True)
     token = shop.initiate()["payment_id"]
     assert shop.wait_for_status(token, "prompted")["receipt"] is None
@@ -110,6 +111,7 @@ def test_a_push_that_nobody_answers_for_is_a_question_and_not_a_second_push(shop
 
 @pytest.mark.parametrize("fault", ["html", "busy"])
 def test_m_pesa_away_at_the_push_is_tried_again(shop: Box, fault: str) -> None:
+    wait_for(lambda: shop.count("checks", "name = 'mpesa' AND state = 'ok'"))
     setattr(shop.mpesa, fault, True)
     token = shop.initiate()["payment_id"]
     wait_for(lambda: shop.count("jobs", "name = 'payment.prompt' AND (attempt > 0 AND state != 'running')"))
@@ -173,8 +175,8 @@ def test_a_disk_that_is_full_acknowledges_nothing(shop: Box) -> None:
     shop.kill("worker")
     secret = shop.rows("SELECT secret FROM payments")[0][0]
     body = shop.mpesa.callback_body(shop.mpesa.pushes[0].checkout_request_id)
-    no_room = (os.path.getsize(shop.state / "edge.db"),) * 2
-    resource.prlimit(shop.processes["web"].pid, resource.RLIMIT_FSIZE, no_room[:1] + (resource.RLIM_INFINITY,))
+    no_room = (os.path.getsize(shop.state / "edge.db"), resource.RLIM_INFINITY)
+    resource.prlimit(shop.processes["web"].pid, resource.RLIMIT_FSIZE, no_room)
     answer = requests.post(f"{shop.url}/cb/{secret}", json=body, timeout=20)
     assert answer.status_code == 503
     assert shop.count("inbox") == 0

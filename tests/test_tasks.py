@@ -1,0 +1,150 @@
+"""What the tasks make of an answer: each error says what to do next, and no job is held for ever."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from edge import jobs, tasks
+from edge.database import db
+from edge.domain import payments
+from edge.errors import NotDurable, Refused, Unconfirmed, Unreachable
+from edge.models import Event, Job
+from edge.tasks import Later, Task
+from tests.test_jobs import again, claim, promise, state
+
+
+@pytest.fixture
+def kind(monkeypatch):
+    """A kind of work whose handler does what the test says."""
+
+    def make(handler, repeatable, **more):
+        monkeypatch.setitem(tasks.TASKS, "test.work", Task(handler, repeatable=repeatable, **more))
+
+    return make
+
+
+def run_one(box, handler, kind, repeatable, **more):
+    told = []
+    kind(
+        handler, repeatable,
+        unconfirmed=lambda args, words, now: told.append(("unconfirmed", args["n"], words)),
+        given_up=lambda args, words, now: told.append(("given up", args["n"], words)), **more,
+    )  # fmt: skip
+    job_id = promise(box, "default", "test.work", args={"n": 7})
+    tasks.run(claim(box, "default"), SimpleNamespace())
+    return Job.get_by_id(job_id), told
+
+
+def raises(reason):
+    def handler(world, now, n):
+        raise reason
+
+    return handler
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+@pytest.mark.parametrize(
+    "reason, outcome",
+    [
+        (Unreachable("no answer"), ("scheduled", [])),
+        (Refused("wrong PIN"), ("failed", ["given up"])),
+        (Unconfirmed("silence"), ("failed", ["unconfirmed"])),
+        (ZeroDivisionError("a fault"), {True: ("scheduled", []), False: ("failed", ["unconfirmed"])}),
+        (NotDurable("full"), {True: ("scheduled", []), False: ("failed", ["unconfirmed"])}),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_an_error_says_what_to_do_next(box, kind, reason, outcome, repeatable):
+    job, told = run_one(box, raises(reason), kind, repeatable)
+    expected = outcome[repeatable] if isinstance(outcome, dict) else outcome
+    assert (job.state, [verdict for verdict, *_ in told]) == expected
+    assert str(reason) in job.errors[0]["words"]
+    assert all(n == 7 and str(reason) in words for _, n, words in told)
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_later_spends_no_try(box, kind, repeatable):
+    job, told = run_one(box, raises(Later(datetime(2100, 1, 1, tzinfo=UTC))), kind, repeatable)
+    assert (job.state, job.tries, job.errors, told) == ("scheduled", 4, [], [])
+
+
+def test_unreachable_to_the_last_try_is_given_up(box, kind):
+    kind(raises(Unreachable("no answer")), False, given_up=lambda args, words, now: Event.create(name="told", at=now))
+    job_id = promise(box, "default", "test.work", args={"n": 7})
+    for _ in range(3):
+        tasks.run(again(box, job_id), SimpleNamespace())
+    assert (state(job_id), len(box.events("told"))) == ("failed", 1)
+
+
+def test_what_came_of_it_is_written_with_the_end(box, kind):
+    def handler(world, now, n):
+        assert not db.in_transaction()  # devices are asked outside any transaction
+        return lambda then: Event.create(name="done", at=then)
+
+    job, _ = run_one(box, handler, kind, True)
+    assert (job.state, len(box.events("done"))) == ("done", 1)
+
+
+@pytest.mark.parametrize("repeatable, outcome", [(True, "scheduled"), (False, "failed")])
+def test_an_outcome_that_does_not_fit_the_books_holds_no_job_for_ever(box, kind, repeatable, outcome):
+    job, told = run_one(box, lambda world, now, n: lambda then: 1 / 0, kind, repeatable)
+    assert (job.state, [verdict for verdict, *_ in told]) == (outcome, [] if repeatable else ["unconfirmed"])
+
+
+def test_a_full_disk_is_waited_for_before_what_is_done_is_called_unknown(box, kind, monkeypatch):
+    monkeypatch.setattr(tasks, "WRITE_AGAIN_S", (0.01, 0.01))
+    moods = iter([NotDurable("full"), NotDurable("full"), None])
+
+    def write_down(then):
+        if reason := next(moods):
+            raise reason
+        Event.create(name="sent", at=then)
+
+    job, told = run_one(box, lambda world, now, n: write_down, kind, False)
+    assert (job.state, told, len(box.events("sent"))) == ("done", [], 1)
+
+
+def test_a_job_taken_away_meanwhile_writes_nothing(box, kind):
+    def slow(world, now, n):
+        jobs.put_back(Job.get(Job.name == "test.work"), "took too long", now)
+        return lambda then: Event.create(name="late", at=then)
+
+    job, _ = run_one(box, slow, kind, True)
+    assert (job.state, box.events("late")) == ("scheduled", [])
+
+
+def test_what_is_true_late_is_written_though_the_job_was_taken_away(box, kind):
+    def slow(world, now, n):
+        jobs.give_up(Job.get(Job.name == "test.work"), "took too long", now)
+        return lambda then: Event.create(name="late", at=then)
+
+    job, _ = run_one(box, slow, kind, False, is_true_late=True)
+    assert (job.state, len(box.events("late"))) == ("failed", 1)
+    assert {name for name, task in tasks.TASKS.items() if task.is_true_late} >= {"payment.prompt", "sms.send"}
+
+
+def test_work_of_another_release_fails_in_words(box):
+    job_id = promise(box, "default", "from.the.future")
+    tasks.run(claim(box, "default"), SimpleNamespace())
+    assert "no work named 'from.the.future'" in Job.get_by_id(job_id).errors[0]["words"]
+    assert state(job_id) == "failed"
+
+
+@pytest.mark.parametrize("name", ["router.check", "sms.send", "from.the.future"])
+def test_a_job_past_its_time_out_is_taken_from_its_thread(box, name):
+    args = {"router.check": {"router_id": 1}, "sms.send": {"message_id": 1}}.get(name, {})
+    job_id = promise(box, "router-checks", name, args=args)
+    claim(box, "router-checks")
+    assert tasks.fail_overdue(box.after(seconds=30)) == 0
+    assert tasks.fail_overdue(box.after(seconds=1)) == 1
+    assert (state(job_id), tasks.fail_overdue(box.now)) == ("failed", 0)
+
+
+def test_the_work_of_an_earlier_life_is_taken_up(box, gate):
+    payment = box.pending()
+    claim(box, who="1:1:dead")
+    assert tasks.rescue(box.now) == 1
+    assert payments.by_token(payment.token).state == "prompted"  # perhaps it rings: never pushed again
+    assert box.events("prompt.unconfirmed")
+    assert claim(box) is None
