@@ -1,6 +1,7 @@
 """Many phones (or M-Pesas) at once: a small HTTP client that costs the measured machine little."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Sequence
 
@@ -28,6 +29,16 @@ async def _burst(port: int, requests: Sequence[bytes]) -> list[tuple[float, int,
 def burst(port: int, requests: Sequence[bytes]) -> list[tuple[float, int, int]]:
     """All requests at the same moment, each on a connection that is already open."""
     return asyncio.run(_burst(port, requests))
+
+
+def once(port: int, request: bytes) -> int:
+    """One request on a connection of its own; its status."""
+    with socket.create_connection(("127.0.0.1", port)) as line:
+        line.sendall(request)
+        answer = b""
+        while part := line.recv(65536):
+            answer += part
+    return int(answer.split(b" ", 2)[1])
 
 
 def post(path: str, body: bytes, kind: str = "application/json") -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.box import PASSWORD, Box, Waiting, running
-from bench.client import burst, get, post, quantile
+from bench.client import burst, get, once, post, quantile
 from edge.devices import radius
 from edge.simulators.modem import ModemSimulator
 from edge.simulators.router import RouterSimulator
@@ -137,12 +137,13 @@ def _callback(entry: Waiting) -> bytes:
 
 def _post_all(port: int, entries: list[Waiting]) -> None:
     for entry in entries:
-        burst(port, [_callback(entry)])
+        assert once(port, _callback(entry)) == 200
 
 
 def _sell(box: Box, entry: Waiting, look: Callable[[Waiting], None]) -> float:
+    request = _callback(entry)
     began = time.perf_counter()
-    burst(box.port, [_callback(entry)])
+    assert once(box.port, request) == 200
     look(entry)
     took = time.perf_counter() - began
     time.sleep(0.3)  # idle again

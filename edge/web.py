@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bottle import Bottle, HTTPError, HTTPResponse, request, response, static_file
+from bottle import Bottle, HTTPError, HTTPResponse, request, response
 from waitress.server import create_server
 
 from edge.domain import payments, people
@@ -39,9 +39,16 @@ class Route:
     who: str | frozenset[str]
 
 
-def static(name: str) -> Any:
-    """Style and script; their address changes with each release, so they may be kept long."""
-    return static_file(name, root=str(Path(__file__).parent / "static"), headers={"Cache-Control": "max-age=86400"})
+KINDS = {".css": "text/css; charset=UTF-8", ".js": "text/javascript; charset=UTF-8"}
+STATIC = {path.name: path.read_bytes() for path in (Path(__file__).parent / "static").iterdir() if path.suffix in KINDS}
+
+
+def static(name: str) -> HTTPResponse:
+    """Style and script, from memory; their address changes with each release, so they may be kept long."""
+    if name not in STATIC:
+        return api.problem(404, "There is nothing here.")
+    kind = KINDS[name[name.rindex(".") :]]
+    return HTTPResponse(STATIC[name], 200, {"Content-Type": kind, "Cache-Control": "max-age=604800, immutable"})
 
 
 ROUTES: tuple[Route, ...] = (
@@ -85,9 +92,29 @@ STAFF_HEADERS = {
     **HEADERS,
     "Content-Security-Policy": HEADERS["Content-Security-Policy"].removesuffix(" http: https:"),
 }
+_PLAIN = list(HEADERS.items())
+_FOR_GUESTS = [*HEADERS.items(), ("Cache-Control", "no-store")]
+_FOR_STAFF = [*STAFF_HEADERS.items(), ("Cache-Control", "no-store")]
 
 
-def build(settings: Settings, routes: tuple[Route, ...] = ROUTES) -> Bottle:
+class Sealed:
+    """The application with the headers that every answer carries, also those of Bottle itself and of faults."""
+
+    def __init__(self, app: Bottle) -> None:
+        self.app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        _mend_headers(environ)
+        added = _headers(environ.get("PATH_INFO", ""))
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            told = {name.title() for name, _ in headers}
+            return start_response(status, headers + [pair for pair in added if pair[0] not in told], exc_info)
+
+        return self.app(environ, start)
+
+
+def build(settings: Settings, routes: tuple[Route, ...] = ROUTES) -> Sealed:
     """The application for these settings. A route that names nobody cannot start."""
     app = Bottle()
     app.config["edge.settings"] = settings
@@ -96,30 +123,24 @@ def build(settings: Settings, routes: tuple[Route, ...] = ROUTES) -> Bottle:
             raise ValueError(f"{route.method} {route.path}: say who may call it")
         app.route(route.path, route.method, _guarded(route))
     app.default_error_handler = _fault
-    return app
+    return Sealed(app)
 
 
 def _guarded(route: Route) -> Callable[..., Any]:
     def call(**parts: Any) -> Any:
         settings: Settings = request.app.config["edge.settings"]
-        _mend_headers(request.environ)
         request.environ["edge.now"] = datetime.now(UTC)
         request.environ["edge.client"] = _client(settings)
-        headers = _headers(route)
-        for name, value in headers.items():
-            response.set_header(name, value)
         try:
             refusal = _refusal(route, settings)
-            answer = refusal if refusal is not None else route.handler(**parts)
+            if refusal is not None:
+                return refusal
+            return route.handler(**parts)
         except BadInput as reason:
-            answer = _told(reason, route)
+            return _told(reason, route)
         except NotDurable:
             log.exception("nothing could be kept")
-            answer = _no(route, 503, "The box can't keep anything just now.", {"Retry-After": "5"})
-        if isinstance(answer, HTTPResponse):
-            for name, value in headers.items():
-                answer.headers.setdefault(name, value)
-        return answer
+            return _no(route, 503, "The box can't keep anything just now.", {"Retry-After": "5"})
 
     return call
 
@@ -132,13 +153,15 @@ def _mend_headers(environ: dict[str, Any]) -> None:
 
 
 def _client(settings: Settings) -> str:
-    peer, claimed = request.environ.get("REMOTE_ADDR", ""), request.get_header("X-Forwarded-For", "")
-    return networks.client_behind(settings.web.trusted_proxies, peer, claimed)
+    peer: str = request.environ.get("REMOTE_ADDR", "")
+    proxies = settings.web.trusted_proxies
+    return networks.client_behind(proxies, peer, request.get_header("X-Forwarded-For", "")) if proxies else peer
 
 
-def _headers(route: Route) -> dict[str, str]:
-    headers = STAFF_HEADERS if _is_staff_page(route) else HEADERS
-    return headers if route.path.startswith("/static/") else {**headers, "Cache-Control": "no-store"}
+def _headers(path: str) -> list[tuple[str, str]]:
+    if path.startswith("/static/"):
+        return _PLAIN
+    return _FOR_STAFF if path.startswith("/admin") else _FOR_GUESTS
 
 
 def _is_staff_page(route: Route) -> bool:
@@ -206,7 +229,7 @@ def _fault(error: HTTPError) -> Any:
     words = {404: "There is nothing here.", 405: "This address can't be called that way."}
     answer = api.problem(error.status_code, words.get(error.status_code, "Something went wrong. Please try again."))
     response.status = answer.status
-    for name, value in {**HEADERS, **dict(answer.headers)}.items():
+    for name, value in dict(answer.headers).items():
         response.set_header(name, value)
     return answer.body
 

@@ -6,7 +6,7 @@ import re
 import time
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -40,7 +40,7 @@ def njeri(settings):
 
 def test_queue_status_has_the_shape_of_the_contract(njeri):
     worker_is_alive()
-    payments.initiate(payments.Wish(1, ASHA), NOW)
+    payments.initiate(payments.Wish(1, ASHA), datetime.now(UTC))
     document = njeri.get("/api/admin/queue-status").json
     assert document["healthy"] is True and document["reasons"] == []
     assert [entry["name"] for entry in document["queues"]] == list(jobs.QUEUES)

@@ -86,10 +86,6 @@ class Mpesa:
         self._party = till if kind == "till" and till else shortcode
         self._transaction_type = TRANSACTION_TYPES[kind]
         self._timeout_s = timeout_s
-        self._session = requests.Session()
-        self._session.trust_env = False  # a .netrc would replace our Authorization
-        # A kept connection dies silently behind mobile NAT; a push lost on it looks like one that was taken.
-        self._session.headers.update({"Accept": "application/json", "Connection": "close"})
         self._lock = threading.Lock()
         self._token = ""
         self._token_until = 0.0
@@ -163,7 +159,7 @@ class Mpesa:
         """One exchange; errors say whether it may have arrived, and carry no cause: causes hold headers."""
         deadline = time.monotonic() + self._timeout_s
         try:
-            with self._session.request(
+            with _session() as session, session.request(
                 method, self._base_url + path, auth=auth, timeout=self._timeout_s, allow_redirects=False,
                 stream=True, **content,
             ) as response:  # fmt: skip
@@ -189,6 +185,16 @@ class Mpesa:
                 words = words.replace(secret, "***")
         words = re.sub(r"[A-Za-z0-9+/]{32,}=*", "***", words)
         return re.sub(r"[^\x20-\x7e]+", " ", words)[:200]
+
+
+def _session() -> requests.Session:
+    """A connection for one exchange. A kept one dies behind mobile NAT, or is just being closed by the other side,
+    and a push lost on it looks like one that was taken.
+    """
+    session = requests.Session()
+    session.trust_env = False  # a .netrc would replace our Authorization
+    session.headers.update({"Accept": "application/json", "Connection": "close"})
+    return session
 
 
 def _bearer(token: str) -> Authorise:

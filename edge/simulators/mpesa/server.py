@@ -63,6 +63,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(found.status)
         self.send_header("Content-Type", found.content_type)
         self.send_header("Content-Length", str(len(found.body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(found.body)
         self.wfile.flush()
