@@ -93,16 +93,15 @@ def promise(
     """
     kind = QUEUES[queue]
     at = run_at or now
-    row = Job.insert(
+    row = Job.create_unless_there(
         name=name, queue=queue, args=args or {}, state="waiting" if at <= now else "scheduled", priority=priority,
         run_at=at, tries=kind.tries, backoff=list(kind.backoff_s), timeout_s=timeout_s or kind.timeout_s,
         lane=lane,
         unique_key=unique_key, once_key=once_key, cause=cause, created_at=now,
-    ).on_conflict_ignore().returning(Job.id).execute()  # fmt: skip
-    found = [job.id for job in row]
-    if found and at <= now:
+    )  # fmt: skip
+    if row is not None and at <= now:
         _ring([queue])
-    return found[0] if found else None
+    return None if row is None else int(row.id)
 
 
 # `waiting` means its time has come, so the clock is not asked again: one that steps back would hide the row.

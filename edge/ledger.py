@@ -35,6 +35,7 @@ class LedgerHuey(Huey):  # type: ignore[misc]
         self.queue = queue
         self.holder = holder
         self.stopping = threading.Event()
+        self._door = threading.Lock()
         self._task = self.task(name=f"{queue}.job")(run)
 
     def dequeue(self) -> Any:
@@ -54,9 +55,10 @@ class LedgerHuey(Huey):  # type: ignore[misc]
         return []
 
     def _claim(self) -> Job | None:
-        if not jobs.is_work_waiting(self.queue):
-            return None
-        return jobs.claim(self.queue, self.holder, datetime.now(UTC))
+        with self._door:  # the bell wakes all: whoever comes second looks again before asking for the write lock
+            if not jobs.is_work_waiting(self.queue):
+                return None
+            return jobs.claim(self.queue, self.holder, datetime.now(UTC))
 
 
 class LedgerConsumer(Consumer):  # type: ignore[misc]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from edge import jobs
 from edge.database import db, transaction
 from edge.domain import clock, events
-from edge.models import Grant, Payment, Placement, Router
+from edge.models import Grant, Payment, Placement, Plan, Router
 from edge.values.msisdn import mask_msisdn
 
 ALPHABET = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"  # no 0/O, 1/I/L: read aloud and typed on cheap phones
@@ -21,7 +21,7 @@ ROUND_WHILE_DOWN = timedelta(hours=1)  # its check, every minute, finds its retu
 @transaction
 def promise(payment: Payment, now: datetime) -> Grant:
     """Write the right that this payment bought, and the work that lets the guest in."""
-    plan = payment.plan
+    plan = Plan.get_by_id(payment.plan_id)
     routers = list(Router.select())
     grant: Grant = Grant.create(
         payment=payment, plan=plan, msisdn=payment.msisdn, mac=payment.mac, router=home_of(payment.context, routers),
@@ -55,7 +55,7 @@ def _host(link: str) -> str:
 @transaction
 def place(grant: Grant, router: Router, now: datetime) -> None:
     """Want this grant on this router, and promise the work."""
-    Placement.insert(grant=grant, router=router).on_conflict_ignore().execute()
+    Placement.create_unless_there(grant=grant, router=router)
     promise_placement(grant.id, router.id, now)
 
 
@@ -189,7 +189,7 @@ def sweep(now: datetime) -> int:
     for grant in _unbegun():
         begin(grant, now)
     for grant_id, router_id in db.execute_sql(UNPLACED).fetchall():  # a router that joined later gets everybody
-        Placement.insert(grant=grant_id, router=router_id).on_conflict_ignore().execute()
+        Placement.create_unless_there(grant=grant_id, router=router_id)
         promise_placement(grant_id, router_id, now)
     return ended
 

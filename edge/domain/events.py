@@ -12,7 +12,7 @@ KEPT = 10_000
 @transaction
 def record(name: str, now: datetime, **data: Any) -> None:
     """Write the event in the transaction of its cause."""
-    Event.insert(name=name, at=now, data=data).execute()
+    Event.create(name=name, at=now, data=data)
 
 
 def since(last: int, limit: int = 200) -> list[Event]:

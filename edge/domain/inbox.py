@@ -113,7 +113,7 @@ def settle(inbox_id: int, result: StkResult, now: datetime, doubt: str) -> str:
         return str(row.outcome)
     try:
         with db.savepoint():
-            outcome = _settle(row.payment, doubt, result, now)
+            outcome = _settle(_payment_of(row), doubt, result, now)
     except EdgeError as reason:
         outcome = f"not settled: {reason}"
     except Exception as reason:  # the row speaks for itself: let a job try the settlement again
@@ -130,7 +130,11 @@ def settle_again(inbox_id: int, result: StkResult, now: datetime) -> None:
     """A call whose settlement broke or was cut off; what proved nothing then proves nothing now."""
     row = Inbox.get_by_id(inbox_id)
     if not row.outcome or row.outcome.startswith(UNSETTLED):
-        row.put(outcome=_settle(row.payment, "" if row.is_proof else "hint", result, now))
+        row.put(outcome=_settle(_payment_of(row), "" if row.is_proof else "hint", result, now))
+
+
+def _payment_of(row: Inbox) -> Payment | None:
+    return None if row.payment_id is None else Payment.get_by_id(row.payment_id)
 
 
 @transaction

@@ -310,7 +310,7 @@ def _settle(payment: Payment, receipt: str | None, witness: str, now: datetime) 
     if witness != "query":
         _promise_confirmation(payment, now)
     events.record(
-        "payment.processed", now, payment=payment.id, phone=mask_msisdn(payment.msisdn), plan=payment.plan.name,
+        "payment.processed", now, payment=payment.id, phone=mask_msisdn(payment.msisdn), plan=grant.plan.name,
         amount=whole_units(payment.amount_cents), receipt=receipt, username=access.mask_code(grant.username),
         witness=witness,
     )  # fmt: skip

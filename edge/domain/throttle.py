@@ -14,7 +14,7 @@ def take(name: str, per_minute: int, now: datetime, *, can_wait: bool = False) -
     one turn, and those who can't find a turn soon.
     """
     pause = timedelta(seconds=60 / per_minute)
-    Throttle.insert(name=name, free_at=now).on_conflict_ignore().execute()
+    Throttle.create_unless_there(name=name, free_at=now)
     row = Throttle.get_by_id(name)
     if not now < row.free_at <= now + pause:  # farther ahead: the clock has been put back since
         row.put(free_at=now + pause)
