@@ -20,7 +20,7 @@ class Bell:
         self._changed = threading.Condition()
         self._rings: dict[str, int] = {}
         self._path: Path | None = None
-        self._ear: socket.socket | None = None
+        self._own: Path | None = None
         self._voice: socket.socket | None = None
 
     def point_to(self, path: Path) -> None:
@@ -35,12 +35,15 @@ class Bell:
             log.exception("the bell broke; the workers' poll will find the row")
 
     def _ring(self, names: list[str]) -> None:
+        self._wake(names)
+        if self._path is not None:
+            self._call(self._path, names)
+
+    def _wake(self, names: list[str]) -> None:
         with self._changed:
             for name in names:
                 self._rings[name] = self._rings.get(name, 0) + 1
             self._changed.notify_all()
-        if self._path is not None and self._ear is None:
-            self._call(self._path, names)
 
     def wait(self, queue: str, seen: int, timeout_s: float) -> int:
         """Sleep until this queue was rung after `seen`, or the time is over; returns the count to pass next time."""
@@ -53,27 +56,40 @@ class Bell:
         return self._rings.get(queue, 0) + self._rings.get(EVERY_QUEUE, 0)
 
     def listen(self, path: Path) -> None:
-        """Become the worker's ear: a datagram socket in the state folder that only this user may ring."""
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
+        """Become a worker's ear: a datagram socket in the state folder that only this user may ring.
+
+        A second worker process listens beside the first, at `bell.PID.sock`; whoever rings, rings all.
+        """
         ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        ear.bind(_within_limit(path))
-        os.chmod(path, 0o600)
-        self._ear = ear
+        self._own = path.with_name(f"{path.stem}.{os.getpid()}{path.suffix}") if _is_heard(path) else path
+        with contextlib.suppress(FileNotFoundError):
+            self._own.unlink()
+        ear.bind(_within_limit(self._own))
+        os.chmod(self._own, 0o600)
         threading.Thread(target=self._hear, args=(ear,), name="bell", daemon=True).start()
 
     def _hear(self, ear: socket.socket) -> None:
         while True:
-            self.ring(ear.recv(4096).decode(errors="replace").split() or [EVERY_QUEUE])
+            self._wake(ear.recv(4096).decode(errors="replace").split() or [EVERY_QUEUE])
 
     def _call(self, path: Path, names: list[str]) -> None:
+        if self._voice is None:
+            self._voice = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._voice.setblocking(False)
+        for ear in path.parent.glob(f"{path.stem}*{path.suffix}"):
+            if ear != self._own:
+                with contextlib.suppress(OSError):  # nobody listens: that worker's slow poll will find the row
+                    self._voice.sendto(" ".join(names).encode(), _within_limit(ear))
+
+
+def _is_heard(path: Path) -> bool:
+    """Does a living process listen there?"""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as trial:
         try:
-            if self._voice is None:
-                self._voice = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-                self._voice.setblocking(False)
-            self._voice.sendto(" ".join(names).encode(), _within_limit(path))
+            trial.connect(_within_limit(path))
         except OSError:
-            return  # nobody listens: the worker's slow poll will find the row
+            return False
+    return True
 
 
 def _within_limit(path: Path) -> str:

@@ -176,3 +176,21 @@ def test_an_idle_look_leaves_the_card_alone(box, gate):
     assert (payments.expire_if_due(box.now), access.sweep_if_due(box.now)) == (0, 0)
     assert (box.folder / "edge.db-wal").stat().st_size == before
     assert Placement.select().count() == 0
+
+
+def test_two_worker_processes_hear_every_ring(tmp_path):
+    first, second, voice = Bell(), Bell(), Bell()
+    for ear in (first, second):
+        ear.listen(tmp_path / "bell.sock")
+    voice.point_to(tmp_path / "bell.sock")
+    voice.ring(["sms"])
+    assert [ear.wait("sms", 0, 10) for ear in (first, second)] == [1, 1]
+
+
+def test_a_worker_rings_for_the_others_and_not_twice_for_itself(tmp_path):
+    first, second = Bell(), Bell()
+    for ear in (first, second):
+        ear.listen(tmp_path / "bell.sock")
+        ear.point_to(tmp_path / "bell.sock")
+    second.ring(["sms"])
+    assert (first.wait("sms", 0, 10), second.count("sms")) == (1, 1)
