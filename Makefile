@@ -14,6 +14,7 @@ help: ## list these targets
 setup: $(STAMP) ## make .venv and install Edge and its tools into it
 
 $(STAMP): setup.py | $(BIN)/pip
+	@echo "Setting up $(VENV): a minute or so, once"
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[test]"
 	@touch $@
 

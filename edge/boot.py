@@ -68,12 +68,16 @@ def opened(settings: Settings, *, is_new: bool = False) -> Iterator[None]:
         close_box()
 
 
+class PortTaken(EdgeError):
+    """Something else listens there, or the address is not this machine's."""
+
+
 class Service:
     """The parts of one process, started in order and stopped in reverse."""
 
     def __init__(self, settings: Settings, *, web: bool, work: bool, queues: tuple[str, ...] = ()) -> None:
         self.settings = settings
-        self.web = WebServer(settings) if web else None
+        self.web = _open_web(settings) if web else None
         self.workers = Workers(settings, queues) if work else None
         self._ending = threading.Event()
 
@@ -129,6 +133,16 @@ class Service:
             if self.workers is not None:
                 self.workers.watch()
         self.stop()
+
+
+def _open_web(settings: Settings) -> WebServer:
+    try:
+        return WebServer(settings)
+    except OSError as reason:
+        place = f"{settings.web.host}:{settings.web.port}"
+        raise PortTaken(
+            f"can't listen on {place} ({reason.strerror}): stop what uses it, or set another [web] port"
+        ) from reason
 
 
 def service_of(settings: Settings, *, web: bool, work: bool, queues: tuple[str, ...] = ()) -> Service:

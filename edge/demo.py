@@ -4,6 +4,7 @@ import logging
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -45,7 +46,7 @@ def run(port: int, *, guests: bool, say: Say) -> None:
     try:
         with ExitStack() as closing:
             web_port = port if is_free(port) else free_port()
-            if web_port != port:
+            if web_port != port and port:
                 say(f"Port {port} is taken: the portal is on port {web_port}.")
             stage = set_stage(folder, web_port, closing, say)
             told = settings.load(folder, environ={})
@@ -119,18 +120,19 @@ def introduce(told: Settings, stage: Stage, password: str, guests: bool, say: Sa
     """What a visitor needs to know, and nothing else."""
     base = f"http://127.0.0.1:{told.web.port}"
     say("")
+    say(f"As a guest  {stage.gate.login_url.rsplit('/', 1)[0]}/   a phone that joined the WiFi: leads to the portal")
     say(f"Portal      {base}/")
     say(f"Dashboard   {base}/admin/   sign in as owner with {password}")
     say("")
-    say("To pay as a guest: open the portal, pick a plan, type a phone number. Its last digit decides what happens:")
+    say("To pay as a guest: open that address, pick a plan, type a phone number. Its last digit decides what happens:")
     say("  0-6 pays   7 cancels   8 has no money   9 pays, and M-Pesa calls back twice")
     say(f"The phone \"rings\" for {PHONES_ANSWER_AFTER_S:g} seconds; texts from the modem appear below.")
-    say(f"To come as a phone that joined the WiFi: {stage.gate.login_url.rsplit('/', 1)[0]}/")
     if stage.garden is None:
         say("FreeRADIUS is not installed: one router, in local mode. (sudo apt-get install freeradius)")
     else:
-        say("Two routers: gate (local users over the API) and garden (asks the box by RADIUS).")
-    say(f"The same by command: edge --state {told.state} payment list   (also: queue status, doctor)")
+        garden = stage.garden.login_url.rsplit("/", 1)[0]
+        say(f"Two routers: gate (users over the API) and garden (asks the box by RADIUS; as its guest: {garden}/)")
+    say(f"The same by command: {sys.argv[0]} --state {told.state} payment list   (also: queue status, doctor)")
     say("Guests of its own come a few a minute." if guests else "No guests of its own: the stage is yours.")
     say("Ctrl-C ends it.")
     say("")

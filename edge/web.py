@@ -1,6 +1,7 @@
 """The web application: one table says which address leads where, and who may call it. What is not there is denied."""
 
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -218,24 +219,36 @@ def _told(reason: BadInput, route: Route) -> HTTPResponse:
         return api.problem(status, str(reason), reason.field, headers)
     if _is_staff_page(route):
         return dashboard.error_page(status, str(reason))
-    page = render("guest_error.html", words=str(reason), version=_version())
-    return HTTPResponse(page, status, {"Content-Type": "text/html; charset=UTF-8", **headers})
+    page = portal.form_again(api.read_form(), str(reason), status)
+    page.headers.update(headers)
+    return page
 
 
 def _fault(error: HTTPError) -> Any:
     """Whatever Bottle itself refuses, and our own faults, which are logged and never shown."""
     if error.status_code >= 500 and error.exception is not None:
         log.error("a page broke: %s", request.path, exc_info=error.exception)
-    words = {404: "There is nothing here.", 405: "This address can't be called that way."}
-    answer = api.problem(error.status_code, words.get(error.status_code, "Something went wrong. Please try again."))
+    told = {404: "There is nothing here.", 405: "This address can't be called that way."}
+    words = told.get(error.status_code, "Something went wrong. Please try again.")
+    if "text/html" in request.get_header("Accept", "") and not request.path.startswith("/api"):
+        page = render("guest_error.html", words=words, version=portal.VERSION, is_form=False)
+        answer = HTTPResponse(page, error.status_code, {"Content-Type": "text/html; charset=UTF-8"})
+    else:
+        answer = api.problem(error.status_code, words)
     response.status = answer.status
     for name, value in dict(answer.headers).items():
         response.set_header(name, value)
     return answer.body
 
 
-def _version() -> str:
-    return portal.VERSION
+def _own_address() -> str:
+    """This machine's address in its network; no packet is sent to find it out."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
+        try:
+            trial.connect(("192.0.2.1", 9))  # an address that is nobody's (RFC 5737)
+            return str(trial.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
 
 
 class WebServer:
@@ -257,9 +270,9 @@ class WebServer:
 
     @property
     def address(self) -> str:
-        """Where people reach it, as seen from this machine."""
+        """Where people reach it."""
         host = self._server.effective_host
-        return f"{'127.0.0.1' if host in ('0.0.0.0', '::', '') else host}:{self.port}"
+        return f"{_own_address() if host in ('0.0.0.0', '::', '') else host}:{self.port}"
 
     def start(self) -> None:
         self._thread.start()

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import requests
 
-from edge import boot, database
+from edge import boot, database, holder
 from edge.cli.command import BoxCommand, asked, show
 from edge.devices import radius
 from edge.devices.opening import Devices
@@ -70,7 +70,7 @@ def _look(span: timedelta) -> Iterator[Finding]:
     try:
         boot.open_box(told)
     except EdgeError as reason:
-        yield Finding("database", "problem", str(reason), "restore the newest backup, or `edge init` a new box")
+        yield Finding("database", "problem", str(reason), "for a new box: `edge init`")
         return
     try:
         now = datetime.now(UTC)
@@ -131,7 +131,7 @@ def _web(told: Settings, now: datetime, span: timedelta) -> Iterator[Finding]:
 
 def _workers(told: Settings, now: datetime, span: timedelta) -> Iterator[Finding]:
     state = queues.status(now)
-    alive = Heartbeat.select().where(Heartbeat.seen_at > now - timedelta(seconds=60)).count()
+    alive = sum(holder.is_alive(beat.holder) for beat in Heartbeat.select())
     if not alive:
         yield Finding("workers", "problem", "nobody works", "start them: `edge run`, or systemctl start edge-worker")
     elif not state["healthy"]:

@@ -21,14 +21,16 @@ from edge.values.money import show_money
 def init(owner: str | None, password_stdin: bool) -> None:
     """Make a new box: state folder, database, owner, sample price list.
 
-    Run again, it leaves what is there alone, and says so.
+    Run again, it leaves what is there alone. With the owner's name and --password-stdin it gives the owner a new
+    password.
     """
     told = asked().settings()
+    was_there = told.database_path.exists()
     with boot.opened(told, is_new=True):
         now = datetime.now(UTC)
         plans.seed(sample_plans())
-        made = _make_owner(owner, password_stdin, now)
-        document = {"state": str(told.state), "owner": made, "plans": Plan.select().count()}
+        name = _make_owner(owner, password_stdin, now)
+        document = {"state": str(told.state), "owner": name, "plans": Plan.select().count(), "was_there": was_there}
         show(document, lambda: iter(_words(document)))
 
 
@@ -39,11 +41,16 @@ def sample_plans() -> list[dict[str, object]]:
 
 
 def _make_owner(name: str | None, password_stdin: bool, now: datetime) -> str:
+    """The one owner: made, given a new password, or left alone."""
     first = Staff.get_or_none(Staff.role == "owner")
-    if first is not None and name in (None, first.name):
+    if first is not None and name not in (None, first.name):
+        raise BadInput(f"This box has its owner already: {first.name}. Nothing was changed.")
+    if first is not None:
+        if password_stdin and name:
+            people.set_password(first, _read_password())
         return str(first.name)
     if password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
+        password = _read_password()
     elif sys.stdin.isatty():
         name = name or click.prompt("The owner's name", default="owner")
         password = click.prompt("A password", hide_input=True, confirmation_prompt=True)
@@ -52,8 +59,14 @@ def _make_owner(name: str | None, password_stdin: bool, now: datetime) -> str:
     return str(people.add(name or "owner", password, "owner", now).name)
 
 
+def _read_password() -> str:
+    return sys.stdin.readline().rstrip("\r\n")
+
+
 def _words(document: dict[str, object]) -> list[str]:
     prices = [f"  {plan.id}  {plan.name}, {show_money(plan.price_cents)}" for plan in Plan.select().order_by(Plan.id)]
+    if document["was_there"]:
+        return [f"The box in {document['state']} was there already; its owner is {document['owner']}."]
     return [
         f"The box is in {document['state']}; its owner is {document['owner']}.",
         "On sale:",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -28,12 +29,13 @@ def payment() -> None:
 @click.argument("search", required=False)
 def list_payments(only: str, limit: int, search: str | None) -> None:
     """The newest payments; or those of a phone number, receipt, code or reference."""
-    with asked().box():
+    with asked().box() as told:
+        zone = ZoneInfo(told.box.timezone)
         found = reports.find_payments(search, limit) if search else reports.last_payments(limit, only)
 
         def lines() -> Iterator[str]:
-            rows = [_row(sale) for sale in found]
-            yield from table(rows, ("id", "when (UTC)", "phone", "plan", "amount", "status", "receipt", "code"))
+            rows = [_row(sale, zone) for sale in found]
+            yield from table(rows, ("id", "when", "phone", "plan", "amount", "status", "receipt", "code"))
 
         show({"payments": [_view(sale) for sale in found]}, lines)
 
@@ -42,14 +44,15 @@ def list_payments(only: str, limit: int, search: str | None) -> None:
 @click.argument("which", metavar="ID|PHONE|RECEIPT|CODE")
 def show_payment(which: str) -> None:
     """Everything that happened to one payment, in the order of time."""
-    with asked().box():
+    with asked().box() as told:
+        zone = ZoneInfo(told.box.timezone)
         sale = _find(which)
         steps = reports.story(sale)
 
         def lines() -> Iterator[str]:
-            yield from table([_row(sale)], ("id", "when (UTC)", "phone", "plan", "amount", "status", "receipt", "code"))
+            yield from table([_row(sale, zone)], ("id", "when", "phone", "plan", "amount", "status", "receipt", "code"))
             for step in steps:
-                yield f"{step.at:%H:%M:%S}  {'! ' if step.bad else '  '}{step_words(step)}"
+                yield f"{step.at.astimezone(zone):%H:%M:%S}  {'! ' if step.bad else '  '}{step_words(step)}"
 
         show({**_view(sale), "story": [_step(step) for step in steps]}, lines)
 
@@ -79,10 +82,11 @@ def _find(which: str) -> Sale:
     return found[0]
 
 
-def _row(sale: Sale) -> tuple[Any, ...]:
+def _row(sale: Sale, zone: ZoneInfo) -> tuple[Any, ...]:
     payment = sale.payment
     return (
-        payment.id, f"{payment.created_at:%Y-%m-%d %H:%M:%S}", show_msisdn(payment.msisdn), payment.plan.name,
+        payment.id, f"{payment.created_at.astimezone(zone):%Y-%m-%d %H:%M:%S}", show_msisdn(payment.msisdn),
+        payment.plan.name,
         show_money(payment.amount_cents), sale.status, payment.receipt, sale.grant.username if sale.grant else "",
     )  # fmt: skip
 

@@ -1,14 +1,25 @@
 """`edge simulate`: one pretend device by itself, for rehearsals and for other programs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from edge.cli.command import BoxGroup
+from edge.errors import EdgeError
 from edge.simulators import modem as pretend_modem
 from edge.simulators import mpesa as pretend_mpesa
 from edge.simulators import router as pretend_router
 from edge.simulators.mpesa.simulator import SANDBOX_PASSKEY
+
+
+@contextmanager
+def _told_of_taken_ports() -> Iterator[None]:
+    try:
+        yield
+    except OSError as reason:
+        raise EdgeError(f"can't listen there ({reason.strerror}): name another --port") from reason
 
 
 @click.group(cls=BoxGroup)
@@ -24,7 +35,8 @@ def simulate() -> None:
 @click.option("--delay", "delay_s", default=5.0, show_default=True, help="Seconds until a customer acts.")
 def mpesa(host: str, port: int, shortcode: str, passkey: str, delay_s: float) -> None:
     """M-Pesa's Daraja: tokens, STK push, query, callbacks. Set [mpesa] base_url to the address it prints."""
-    pretend_mpesa.serve(host, port, shortcode, passkey, delay_s, log=click.echo)
+    with _told_of_taken_ports():
+        pretend_mpesa.serve(host, port, shortcode, passkey, delay_s, log=click.echo)
 
 
 @simulate.command()
@@ -36,7 +48,8 @@ def mpesa(host: str, port: int, shortcode: str, passkey: str, delay_s: float) ->
 @click.option("--portal-url", default="http://127.0.0.1:8080/", show_default=True, help="Where guests are sent to buy.")
 def router(host: str, port: int, http_port: int, username: str, password: str, portal_url: str) -> None:
     """A MikroTik hotspot: the RouterOS API and the login page guests meet."""
-    pretend_router.serve(host, port, http_port, username, password, portal_url, log=click.echo)
+    with _told_of_taken_ports():
+        pretend_router.serve(host, port, http_port, username, password, portal_url, log=click.echo)
 
 
 @simulate.command()

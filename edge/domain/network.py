@@ -47,11 +47,14 @@ def add(now: datetime, **values: Any) -> Router:
     if not values.get("name", "").strip() or not values.get("host", "").strip():
         raise BadInput("A router needs a name and an address.", "name")
     if Router.select().where(Router.name == values["name"]).exists():
-        raise BadInput(f"There is a router named {values['name']} already.", "name")
+        again = f"edge router remove {values['name']}"
+        raise BadInput(f"There is a router named {values['name']} already; to change it: {again}, then add it.", "name")
     if values.get("mode") == "radius" and not is_ipv4(values["host"]):
         raise BadInput("In mode radius give the address that the router asks from, like 192.168.88.1.", "host")
     if values.get("mode") == "radius" and not values.get("radius_secret"):
         values["radius_secret"] = secrets.token_urlsafe(24)
+    if values.get("mode") == "radius" and len(values["radius_secret"]) < 8:
+        raise BadInput("A RADIUS secret has at least 8 characters.", "radius_secret")
     row: Router = Router.create(**values)
     _introduce(row, now)
     return row

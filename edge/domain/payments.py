@@ -369,8 +369,8 @@ def _receipt_text(payment: Payment, grant: Grant) -> str:
         catalogue = texts.Catalogue()
         catalogue.configure(texts.catalogue.language, shop)
         return catalogue.say(
-            "sms.receipt", amount=show_money(payment.amount_cents), receipt=payment.receipt or "-",
-            time=show_duration(grant.seconds), code=grant.username, pin=grant.password,
+            "sms.receipt" if payment.receipt else "sms.receipt_unknown", amount=show_money(payment.amount_cents),
+            receipt=payment.receipt, time=show_duration(grant.seconds), code=grant.username, pin=grant.password,
         )  # fmt: skip
 
     return messages.in_one_segment(say, texts.catalogue.shop)

@@ -281,7 +281,7 @@ def _job_steps(job: Job) -> list[Step]:
         Step(datetime.fromisoformat(note["at"]), "job_error", {"job": job.name, **note}, bad=True)
         for note in job.errors
     ]
-    if job.state == "done" and job.name in TELL_THEMSELVES:
+    if job.state == "cancelled" or (job.state == "done" and job.name in TELL_THEMSELVES):
         return steps
     at = {"done": job.finished_at, "failed": job.finished_at, "running": job.started_at}.get(job.state, job.run_at)
     data = {"job": job.name, "attempt": job.attempt, "tries": job.tries}

@@ -24,7 +24,7 @@ def packages() -> HTTPResponse:
 def initiate() -> HTTPResponse:
     """Promise a checkout: 202 for a new one, 200 for the one that is pending; a form is led to the status page."""
     is_form = not (request.content_type or "").startswith("application/json")
-    given = _form() if is_form else _json()
+    given = read_form() if is_form else _json()
     wish = payments.Wish(
         plan_id=_plan_id(given.get("package_id")),
         msisdn=read_msisdn(_text(given, "phone_number", "Please type your M-Pesa phone number.")),
@@ -90,7 +90,7 @@ def _json() -> dict[str, Any]:
     return document
 
 
-def _form() -> dict[str, Any]:
+def read_form() -> dict[str, str]:
     """Form fields; of a field given twice the last counts, what is no UTF-8 counts as empty."""
     forms = request.forms
     return {name: forms.getunicode(name) or "" for name in list(forms.keys())[:50]}

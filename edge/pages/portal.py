@@ -102,10 +102,23 @@ def new_key() -> str:
     return hashlib.blake2b(str(next(_numbers)).encode(), digest_size=16, key=_SECRET).hexdigest()
 
 
-def skeleton(on_sale: list[Plan], error: str) -> str:
-    """The first page but for what one guest's router told: the same for everybody."""
+def form_again(given: Mapping[str, str], words: str, status: int) -> HTTPResponse:
+    """The form as it was sent, with what is to be mended in it: nothing has to be typed twice."""
+    chosen = given.get("package_id", "")
+    page = skeleton(plans.on_sale(), fault=words, phone=given.get("phone_number", "")[:40], chosen=chosen)
+    told = {"idempotency_key": new_key(), "mac_address": _mac_or_nothing(given.get("mac_address", ""))}
+    return HTTPResponse(
+        with_told(page, {**told, **read_context(given)}), status, {"Content-Type": "text/html; charset=UTF-8"}
+    )
+
+
+def skeleton(on_sale: list[Plan], error: str = "", fault: str = "", phone: str = "", chosen: str = "") -> str:
+    """The first page but for what one guest's router told: the same for everybody who comes anew."""
     rows = [(plan, details(plan)) for plan in on_sale]
-    return render("portal.html", version=VERSION, plans=rows, error=error, told=TOLD)
+    chosen = chosen if chosen in {str(plan.id) for plan in on_sale} else str(on_sale[0].id) if on_sale else ""
+    return render(
+        "portal.html", version=VERSION, plans=rows, error=error, told=TOLD, fault=fault, phone=phone, chosen=chosen
+    )  # fmt: skip
 
 
 def with_told(page: str, told: Mapping[str, str]) -> str:

@@ -111,8 +111,15 @@ def test_juma_cancels_and_may_choose_again(shop: Box, phone) -> None:
     assert "1 hour" in words_of(phone)
 
 
-def test_a_wrong_number_is_told_and_nothing_is_asked(shop: Box, phone) -> None:
+def test_a_wrong_number_is_told_and_mended_in_place(shop: Box, phone) -> None:
     join_and_ask(shop, phone, "12345")
     assert "not a Kenyan mobile number" in words_of(phone)
+    field = phone.find_element(By.NAME, "phone_number")
     keep(phone, "6-wrong-number")
     assert shop.count("payments") == 0
+    assert field.get_attribute("value") == "12345"  # to be mended, not typed anew
+    field.clear()
+    field.send_keys("0712 345 670")
+    phone.find_element(By.CSS_SELECTOR, "button.big").click()
+    wait_until(phone, "Check your phone", "Connect")
+    assert shop.rows("SELECT mac FROM payments") == [("AA:BB:CC:DD:EE:01",)]
