@@ -6,7 +6,7 @@ import os
 import click
 
 from edge import __version__
-from edge.cli import doctor, first_run, payments, plans, queue, routers, serving, simulate
+from edge.cli import doctor, first_run, payments, plans, queue, routers, serving, simulate, staff
 from edge.cli.command import BoxGroup
 
 
@@ -21,7 +21,7 @@ def edge() -> None:
 
 for command in (
     first_run.init, serving.run, serving.web, serving.worker, serving.demo, simulate.simulate, doctor.doctor,
-    routers.router, plans.plan, payments.payment, queue.queue,
+    routers.router, plans.plan, payments.payment, queue.queue, staff.staff,
 ):  # fmt: skip
     edge.add_command(command)
 

@@ -14,7 +14,7 @@ from edge import database, jobs, schema, texts
 from edge.bell import bell
 from edge.domain import network
 from edge.errors import EdgeError
-from edge.settings import Settings
+from edge.settings import BadSettings, Settings
 from edge.web import WebServer
 from edge.worker import Workers
 
@@ -34,6 +34,9 @@ def open_box(settings: Settings, *, is_new: bool = False) -> None:
         raise NoBoxYet(f"there is no box in {settings.state} yet: make one with `edge init`")
     if is_new:
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if settings.box.language not in texts.languages():
+        known = ", ".join(texts.languages())
+        raise BadSettings(f"[box] language: there is no {settings.box.language!r}; known: {known}")
     _only_for_us(path)
     database.open_database(path)
     database.quick_check()

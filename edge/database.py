@@ -93,6 +93,7 @@ class Writer:
     def __init__(self) -> None:
         self._work: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()  # None: there is something to follow up
         self._followers: deque[tuple[float, Callable[[], object]]] = deque()
+        self.fault = ""  # why the last commit failed; empty when it did not
         self._is_stopping = False
         self._caught_up = threading.Condition()
         self._promised = self._followed = 0  # how many followers ever, and how many of them are done with
@@ -198,9 +199,11 @@ class Writer:
                 for work, promise in batch:
                     answers.append((promise, *_attempt(work)))
         except BaseException as reason:  # whatever it was, nobody in this batch may be told "kept"
+            self.fault = f"nothing can be kept: {reason}"
             for _, promise in batch:
                 promise.set_exception(_not_durable(reason))
             return
+        self.fault = ""
         for promise, answer, fault in answers:
             if fault is None:
                 promise.set_result(answer)

@@ -15,6 +15,11 @@ def is_alive(name: str) -> bool:
     return pid.isascii() and pid.isdecimal() and _name(int(pid)) == name
 
 
+def is_gone(name: str) -> bool:
+    """True when this process ran in this life of this machine, and does no more. Of others nothing is known."""
+    return name.rpartition(":")[2] == own_name().rpartition(":")[2] and not is_alive(name)
+
+
 def _name(pid: int) -> str:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()

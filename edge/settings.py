@@ -186,7 +186,15 @@ def _read_file(config: Path | None, default: Path, faults: list[str]) -> dict[st
 def _from_environment(section: str, kind: type[Any], environ: dict[str, str]) -> dict[str, Any]:
     """EDGE_<SECTION>__<KEY>, lists separated by commas, and EDGE_<SECTION>__<KEY>_FILE."""
     prefix = f"EDGE_{section.upper()}__"
-    return {name.removeprefix(prefix).lower(): value for name, value in environ.items() if name.startswith(prefix)}
+    found = {name.removeprefix(prefix).lower(): value for name, value in environ.items() if name.startswith(prefix)}
+    told: dict[str, Any] = {}
+    for name, value in found.items():
+        key, _, inner = name.partition("__")
+        if inner:  # EDGE_QUEUE__WORKERS__SMS; a queue's name is written with dashes
+            told[key] = {**(told.get(key) or {}), inner.replace("_", "-"): value}
+        else:
+            told[key] = value
+    return told
 
 
 def _build(kind: type[Any], given: Any, where: str, faults: list[str]) -> Any:
@@ -256,6 +264,13 @@ def _check(settings: Settings) -> list[str]:
 
     demand(_is_zone(settings.box.timezone), "[box] timezone: write it like Africa/Nairobi")
     demand(0 <= settings.web.port < 65536, "[web] port: a port is a number from 1 to 65535")
+    demand(4 <= settings.web.threads <= 512, "[web] threads: a number from 4 to 512")
+    demand(settings.box.currency == "KES", '[box] currency: only "KES" is supported yet')
+    for key in ("auth_port", "acct_port", "coa_port"):
+        demand(0 < getattr(settings.radius, key) < 65536, f"[radius] {key}: a port is a number from 1 to 65535")
+    demand(set(settings.sms.route) <= {"modem"}, '[sms] route: only "modem" is supported yet')
+    demand(0 < settings.mpesa.timeout_s <= 120, "[mpesa] timeout_s: a number of seconds from 1 to 120")
+    demand(0 < settings.modem.submit_timeout_s <= 150, "[modem] submit_timeout_s: a number of seconds from 1 to 150")
     for key in ("admin_networks", "trusted_proxies"):
         for network in getattr(settings.web, key):
             demand(_is_network(network), f"[web] {key}: {network!r} is not a network like 192.168.88.0/24")

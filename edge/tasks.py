@@ -197,6 +197,8 @@ def _check_part(name: str, ask: Callable[[], str | None], cure: str) -> WriteDow
 def send_sms(world: World, now: datetime, message_id: int) -> WriteDown | None:
     """Hand one text to the modem, once."""
     message = Message.get_by_id(message_id)
+    if message.state == "unconfirmed":
+        raise Refused("it is not known whether this text left: it is not sent a second time")
     if message.state != "queued":
         return None
     if not world.settings.modem.port:

@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "schema": {"models", "database"},
     "jobs": {"models", "values"} | SPINE,
     "ledger": {"models", "jobs", "bell", "database"},
-    "domain": {"domain", "models", "jobs", "values", "texts"} | SPINE,
+    "domain": {"domain", "models", "jobs", "values", "texts", "holder"} | SPINE,
     "tpdu": {"values"},
     "gsm_modem": {"values", "tpdu"},
     "devices": {"devices", "values"},

@@ -140,14 +140,6 @@ def test_the_bare_address_is_a_hint_and_never_proof(box, web):
     assert any(job.unique_key == f"hint:{payment.id}" for job in box.jobs("payment.ask"))
 
 
-def test_the_bare_address_keeps_only_so_much_of_strangers(box, web, monkeypatch):
-    monkeypatch.setattr(inbox, "HINTS_AN_HOUR", 2)
-    payment = box.prompted()
-    statuses = [web("POST", "/api/mpesa/callback", callback(payment, n), JSON).status for n in (1, 2, 3)]
-    assert statuses == [200, 200, 429]
-    assert web("POST", f"/cb/{payment.secret}", success(payment), JSON).status == 200
-
-
 @pytest.mark.parametrize(
     "body, kind",
     [

@@ -4,6 +4,7 @@ import json
 import stat
 import tomllib
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,14 @@ from click.testing import CliRunner
 from edge import database, demo, settings
 from edge.__main__ import edge
 from edge.cli.command import CHECKOUT, Asked
-from edge.domain import payments
+from edge.domain import payments, people
 from edge.models import Job
 from edge.simulators.router import RouterSimulator
 from edge.texts import data_folder
 from edge.values.stk import PushAnswer
 
 PASSWORD = "a password of Njeri's own"
-NOUNS = ("init", "run", "web", "worker", "demo", "simulate", "doctor", "router", "plan", "payment", "queue")
+NOUNS = ("init", "run", "web", "worker", "demo", "simulate", "doctor", "router", "plan", "payment", "queue", "staff")
 
 
 @pytest.fixture
@@ -240,3 +241,28 @@ def test_the_doctor_begins_with_the_settings(shop, tmp_path):
     assert code == 1 and "settings" in out and "TOML" in out
 
 
+
+
+def test_staff_come_with_roles_passwords_and_tokens(shop, tmp_path):
+    added = shop("staff", "add", "juma", "--role", "cashier", "--password-stdin", stdin="three words here\n")
+    assert added[0] == 0
+    assert document(shop("staff", "list", "--json"))["staff"] == [
+        {"name": "njeri", "role": "owner"}, {"name": "juma", "role": "cashier"},
+    ]  # fmt: skip
+    assert shop("staff", "password", "juma", "--password-stdin", stdin="three other words\n")[0] == 0
+    token = document(shop("staff", "token", "juma", "--label", "till", "--json"))["token"]
+    database.open_database(tmp_path / "box" / "edge.db")
+    assert people.session_of_bearer(token, datetime.now(UTC)).staff.name == "juma"
+    assert people.sign_in("juma", "three other words", datetime.now(UTC), "127.0.0.1")
+    database.close_database()
+    code, _, err = shop("staff", "token", "asha")
+    assert code == 1 and "Nobody is called asha" in err
+
+
+def test_a_box_has_one_owner_who_may_get_a_new_password(shop, tmp_path):
+    code, _, err = shop("init", "--owner", "bob", "--password-stdin", stdin="a password of Bob's own\n")
+    assert code == 1 and "njeri" in err
+    assert shop("init", "--owner", "njeri", "--password-stdin", stdin="another password now\n")[0] == 0
+    database.open_database(tmp_path / "box" / "edge.db")
+    assert people.sign_in("njeri", "another password now", datetime.now(UTC), "127.0.0.1")
+    database.close_database()

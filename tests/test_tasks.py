@@ -1,13 +1,13 @@
 """What the tasks make of an answer: each error says what to do next, and no job is held for ever."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
 from edge import jobs, tasks
 from edge.database import db
-from edge.domain import payments
+from edge.domain import messages, payments, throttle
 from edge.errors import NotDurable, Refused, Unconfirmed, Unreachable
 from edge.models import Event, Job
 from edge.tasks import Later, Task
@@ -148,3 +148,16 @@ def test_the_work_of_an_earlier_life_is_taken_up(box, gate):
     assert payments.by_token(payment.token).state == "prompted"  # perhaps it rings: never pushed again
     assert box.events("prompt.unconfirmed")
     assert claim(box) is None
+
+
+def test_two_workers_who_read_the_clock_at_nearly_the_same_time_do_not_both_take_a_turn(box):
+    a_moment = timedelta(milliseconds=5)
+    assert throttle.take("mpesa.query", 5, box.now) is None
+    assert throttle.take("mpesa.query", 5, box.now - a_moment) == box.now + timedelta(seconds=12)
+
+
+def test_a_text_that_may_have_left_stays_a_question_when_it_is_tried_again(box):
+    message = messages.promise(box.asha, "Your hour starts now", box.now)
+    messages.mark_unconfirmed(message.id, "silence", box.now)
+    with pytest.raises(Refused):
+        tasks.send_sms(SimpleNamespace(), box.now, message.id)

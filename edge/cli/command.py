@@ -107,7 +107,7 @@ class BoxCommand(click.Command):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except EdgeError as reason:
+        except (EdgeError, OSError) as reason:
             if context.ensure_object(Asked).as_json:
                 click.echo(json.dumps({"error": str(reason)}))
             else:

@@ -131,7 +131,8 @@ def _web(told: Settings, now: datetime, span: timedelta) -> Iterator[Finding]:
 
 def _workers(told: Settings, now: datetime, span: timedelta) -> Iterator[Finding]:
     state = queues.status(now)
-    alive = sum(holder.is_alive(beat.holder) for beat in Heartbeat.select())
+    fresh = Heartbeat.select().where(Heartbeat.seen_at > now - queues.ALIVE_FOR)
+    alive = sum(not holder.is_gone(beat.holder) for beat in fresh)
     if not alive:
         yield Finding("workers", "problem", "nobody works", "start them: `edge run`, or systemctl start edge-worker")
     elif not state["healthy"]:

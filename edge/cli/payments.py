@@ -25,7 +25,7 @@ def payment() -> None:
 
 @payment.command("list")
 @click.option("--only", type=click.Choice(reports.FILTERS), default="all", show_default=True)
-@click.option("--limit", default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
 @click.argument("search", required=False)
 def list_payments(only: str, limit: int, search: str | None) -> None:
     """The newest payments; or those of a phone number, receipt, code or reference."""

@@ -9,7 +9,6 @@ import click
 from edge import jobs
 from edge.cli.command import BoxGroup, asked, show, table
 from edge.domain import queues
-from edge.errors import BadInput
 from edge.models import Job
 from edge.pages.views import show_instant
 from edge.worker import work_once
@@ -35,7 +34,7 @@ def status() -> None:
 
 
 @queue.command()
-@click.option("--limit", default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 def failed(limit: int) -> None:
     """The newest failed jobs and their last words."""
     with asked().box():
@@ -80,8 +79,8 @@ def _retry(ids: list[int] | None, now: datetime) -> int:
 def _ids(which: tuple[str, ...]) -> list[int] | None:
     if which == ("all",):
         return None
-    if not all(text.isdecimal() for text in which):
-        raise BadInput("name jobs by their numbers, or say all", "id")
+    if not all(text.isdecimal() and len(text) < 18 for text in which):
+        raise click.UsageError("name jobs by their numbers, or say all")
     return [int(text) for text in which]
 
 

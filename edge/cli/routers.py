@@ -16,6 +16,11 @@ from edge.errors import DeviceError
 from edge.models import Check, Router
 from edge.values.hotspot import RouterFacts
 
+PORT = click.option(
+    "--port", type=click.IntRange(1, 65535), default=8728, show_default=True,
+    help="Of the RouterOS API; 8729 with --tls.",
+)  # fmt: skip
+
 
 @click.group(cls=BoxGroup)
 def router() -> None:
@@ -25,7 +30,7 @@ def router() -> None:
 @router.command()
 @click.argument("name")
 @click.argument("host")
-@click.option("--port", default=8728, show_default=True, help="Of the RouterOS API; 8729 with --tls.")
+@PORT
 @click.option("--tls", is_flag=True, help="Speak the API over TLS.")
 @click.option("--username", default="edge", show_default=True, help="The API user on the router.")
 @click.option("--password", help="The API user's password; asked for when left out.")
@@ -49,7 +54,8 @@ def add(name: str, host: str, password: str | None, password_stdin: bool, **valu
             if row.mode == "radius":
                 yield f"Its RADIUS secret: {row.radius_secret}"
 
-        show(_view(row), lines)
+        secret = {"radius_secret": row.radius_secret} if row.mode == "radius" else {}
+        show({**_view(row), **secret}, lines)
 
 
 @router.command("list")

@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
-from edge import jobs
+from edge import holder, jobs
 from edge.database import transaction
 from edge.errors import BadInput
 from edge.models import Heartbeat, Job
@@ -26,6 +26,8 @@ def workers(now: datetime) -> Counter[str]:
     """Queue → workers of all processes whose heart beat lately."""
     alive: Counter[str] = Counter()
     for beat in Heartbeat.select().where(Heartbeat.seen_at > now - ALIVE_FOR):
+        if holder.is_gone(beat.holder):
+            continue
         alive.update({name: int(count) for name, count in beat.queues.items()})
     return alive
 

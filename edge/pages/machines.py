@@ -1,5 +1,6 @@
 """For machines: liveness, readiness, figures, and the captive portal's own API."""
 
+import contextlib
 import json
 import time
 from datetime import datetime
@@ -7,7 +8,9 @@ from datetime import datetime
 from bottle import HTTPResponse, request
 
 from edge import __version__
+from edge.database import db, writer
 from edge.domain import clock, queues
+from edge.errors import NotDurable
 from edge.models import Plan
 from edge.pages.api import answer
 from edge.pages.counters import totals
@@ -28,8 +31,16 @@ def ready() -> HTTPResponse:
         state = queues.status(now)
     except Exception as reason:  # any fault of the database means: not ready
         return answer(503, {"ready": False, "reasons": [f"database: {type(reason).__name__}"]})
-    reasons = state["reasons"]
-    return answer(200 if state["healthy"] else 503, {"ready": state["healthy"], "reasons": reasons})
+    reasons = [*state["reasons"], *_why_nothing_is_kept()]
+    return answer(503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
+
+
+def _why_nothing_is_kept() -> list[str]:
+    """The last commit failed: does one succeed now? Nothing is written while all is well."""
+    if writer.fault:
+        with contextlib.suppress(NotDurable):
+            writer.write(lambda: db.execute_sql("UPDATE clock SET seen_at = seen_at"))
+    return [writer.fault] if writer.fault else []
 
 
 def metrics() -> HTTPResponse:
@@ -49,8 +60,7 @@ def metrics() -> HTTPResponse:
 
 def captive_portal() -> HTTPResponse:
     """RFC 8908: where a phone that was told by DHCP option 114 finds the portal."""
-    settings = request.app.config["edge.settings"]
-    portal = settings.web.public_url or f"http://{request.get_header('Host', 'localhost')}"
+    portal = f"{request.urlparts.scheme}://{request.get_header('Host', 'localhost')}"
     document = {"captive": True, "user-portal-url": portal.rstrip("/") + "/"}
     kind = {"Content-Type": "application/captive+json", "Cache-Control": "private"}
     return HTTPResponse(json.dumps(document), 200, kind)
