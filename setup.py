@@ -12,6 +12,7 @@ NEEDS = [
     "cryptography>=38",
     "huey>=3.5",
     "jinja2>=3.1",
+    "markupsafe>=2.1",
     "peewee>=4.5",
     "phonenumbers>=8.13",
     "pillow>=9.4",

@@ -38,6 +38,9 @@ class Route:
     path: str
     handler: Callable[..., Any]
     who: str | frozenset[str]
+    # The same page from the query alone, asked before Bottle: when 200 phones come at once, each tenth of a
+    # millisecond counts 200 times. None: this time the handler has to look.
+    quick: Callable[[str], str | None] | None = None
 
 
 KINDS = {".css": "text/css; charset=UTF-8", ".js": "text/javascript; charset=UTF-8"}
@@ -53,7 +56,7 @@ def static(name: str) -> HTTPResponse:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/", portal.plans_page, GUEST),
+    Route("GET", "/", portal.plans_page, GUEST, quick=portal.quick_page),
     Route("GET", "/p/<token>", portal.payment_page, BUYER),
     Route("GET", "/static/<name>", static, GUEST),
     Route("GET", "/api/packages", api.packages, GUEST),
@@ -101,10 +104,18 @@ _FOR_STAFF = [*STAFF_HEADERS.items(), ("Cache-Control", "no-store")]
 class Sealed:
     """The application with the headers that every answer carries, also those of Bottle itself and of faults."""
 
-    def __init__(self, app: Bottle) -> None:
+    def __init__(self, app: Bottle, routes: tuple[Route, ...]) -> None:
         self.app = app
+        self._quick = {route.path: route.quick for route in routes if route.quick is not None and route.who == GUEST}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        quick = self._quick.get(environ.get("PATH_INFO", "")) if environ.get("REQUEST_METHOD") == "GET" else None
+        page = _quickly(quick, environ) if quick is not None else None
+        if page is not None:
+            body = page.encode()
+            kind = [("Content-Type", "text/html; charset=UTF-8"), ("Content-Length", str(len(body)))]
+            start_response("200 OK", kind + _FOR_GUESTS)
+            return [body]
         _mend_headers(environ)
         added = _headers(environ.get("PATH_INFO", ""))
 
@@ -113,6 +124,13 @@ class Sealed:
             return start_response(status, headers + [pair for pair in added if pair[0] not in told], exc_info)
 
         return self.app(environ, start)
+
+
+def _quickly(quick: Callable[[str], str | None], environ: dict[str, Any]) -> str | None:
+    try:
+        return quick(environ.get("QUERY_STRING", ""))
+    except Exception:  # whatever it is, the page's own handler meets it again and tells it as all faults are told
+        return None
 
 
 def build(settings: Settings, routes: tuple[Route, ...] = ROUTES) -> Sealed:
@@ -124,7 +142,7 @@ def build(settings: Settings, routes: tuple[Route, ...] = ROUTES) -> Sealed:
             raise ValueError(f"{route.method} {route.path}: say who may call it")
         app.route(route.path, route.method, _guarded(route))
     app.default_error_handler = _fault
-    return Sealed(app)
+    return Sealed(app, routes)
 
 
 def _guarded(route: Route) -> Callable[..., Any]:

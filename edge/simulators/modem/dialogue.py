@@ -124,8 +124,9 @@ class Dialogue:
             self._log(f"lost, because it came before the prompt: {lost!r}")
         self._gossip()
         self._expected = int(length)
-        self._line.say(b"\r\n> ")
-        self._vanish_at("prompt")
+        self._line.say(b"\r\n")
+        self._vanish_at("prompt")  # half of it: whoever has all of it may hand over before the cable is out
+        self._line.say(b"> ")
 
     def _hear_pdu(self, octet: int) -> None:
         if octet == ESC:
