@@ -402,6 +402,6 @@ def _read_paid_at(items: dict[str, Any]) -> datetime | None:
     if not re.fullmatch(r"20[0-9]{12}", text):
         return None
     try:
-        return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=NAIROBI).astimezone(UTC)
+        return datetime.fromisoformat(f"{text[:8]}T{text[8:]}").replace(tzinfo=NAIROBI).astimezone(UTC)
     except ValueError:
         return None

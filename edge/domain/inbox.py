@@ -84,7 +84,9 @@ def _keep_at(secret: str, call: Call, now: datetime) -> tuple[tuple[int | None, 
     row = db.execute_sql("SELECT id FROM payments WHERE secret = ?", (secret,)).fetchone()
     if row is None:
         return None
-    call = replace(call, payment=Payment(id=row[0]))
+    owner = Payment(__no_default__=1)
+    owner.id = row[0]
+    call = replace(call, payment=owner)
     return _keep(call, now), call
 
 
