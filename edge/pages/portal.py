@@ -43,12 +43,12 @@ _RATE = re.compile(r"\d+[kM]?/(\d+)([kM])\b")
 # Hidden fields take the place of this mark. A page of 200 phones at once is rendered once.
 TOLD = Markup("<!--told-->")
 _FIELD = '<input type="hidden" name="{name}" value="{value}" autocomplete="off">\n'
-SHELF_LIFE_S, STALE_FOR_S = 1.0, 2.0
+SHELF_LIFE_S, STALE_FOR_S = 5.0, 5.0
 
 
 class Shelf:
-    """The first page, rendered at most once a second. Rendered within a guest's own request, among 200 others, it took
-    that guest 200 ms.
+    """The first page, rendered at most every five seconds, and beside the guests: whoever had to render it among 200
+    others waited 200 ms.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Shelf:
         self._renewing = threading.Lock()
 
     def page(self) -> str:
-        """As rendered within the last second; for a little longer while it is rendered anew beside the guests."""
+        """As rendered within the last five seconds; for a little longer while it is rendered anew beside the guests."""
         shop, now = _shop(), time.monotonic()
         if self._of != shop or now >= self._until + STALE_FOR_S:
             with self._renewing:
