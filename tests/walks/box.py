@@ -17,7 +17,7 @@ from edge.simulators.modem import ModemSimulator
 from edge.simulators.mpesa import MpesaSimulator
 from edge.simulators.router import RouterSimulator
 
-PATIENCE_S = 40.0
+PATIENCE_S = 75.0  # a router that was away is looked at every minute
 RADIUS_SECRET = "a-secret-of-gate-and-the-box"
 
 
