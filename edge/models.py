@@ -359,8 +359,6 @@ class Staff(Table):
     name = CharField(unique=True)
     role = CharField(default="owner")  # owner, technician, cashier
     password_hash = CharField()
-    failures = IntegerField(default=0)
-    locked_until = InstantField(null=True)
     created_at = InstantField()
 
     class Meta:

@@ -131,12 +131,6 @@ def by_token(token: str) -> Payment | None:
     return payment
 
 
-def by_secret(secret: str) -> Payment | None:
-    """The payment that this callback address belongs to."""
-    payment: Payment | None = Payment.get_or_none(Payment.secret == secret)
-    return payment
-
-
 def may_prompt(payment: Payment, now: datetime) -> bool:
     """A guest who asked minutes ago, before a power cut, has gone: his phone is not rung any more."""
     return payment.state == "pending" and now - payment.created_at <= EXPIRE_AFTER
