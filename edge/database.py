@@ -127,11 +127,24 @@ class Writer:
         NotDurable when the database could not keep it; whatever else `work` raised undoes `work` alone.
         """
         promise: Future[T] = Future()
+        return promise.result() if self._hand_over(work, promise) else write_alone(work)
+
+    def begin(self, work: Callable[[], T]) -> "Future[T]":
+        """`write` without waiting: the answer, or what was raised, comes once it is durable, in the writer's thread."""
+        promise: Future[T] = Future()
+        if not self._hand_over(work, promise):
+            try:
+                promise.set_result(write_alone(work))
+            except Exception as reason:  # handed to whoever asks the promise, as the writer does
+                promise.set_exception(reason)
+        return promise
+
+    def _hand_over(self, work: Callable[[], T], promise: "Future[T]") -> bool:
         with self._door:
             shared = self._thread is not None and self._thread is not threading.current_thread()
             if shared:
                 self._work.put((work, promise))
-        return promise.result() if shared else write_alone(work)
+        return shared
 
     def follow(self, work: Callable[[], T]) -> T | None:
         """Run `work` soon, in a transaction of its own, when nobody waits for a commit; None: not done yet.
@@ -139,7 +152,7 @@ class Writer:
         Only for what a sweep would find and do anyway. Without a running writer it is done now and answered.
         """
         with self._door:
-            shared = self._thread is not None and self._thread is not threading.current_thread()
+            shared = self._thread is not None
             if shared:
                 self._followers.append((time.monotonic(), work))
                 self._promised += 1

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from bottle import Bottle, HTTPError, HTTPResponse, request, response
 from waitress.server import create_server
 
 from edge.domain import payments, people
+from edge.door import PREPARED, Dispatcher, Prepared, accept_in_crowds
 from edge.errors import BadInput, NotDurable
 from edge.models import StaffSession
 from edge.pages import api, callbacks, dashboard, machines, portal, staff_api
@@ -38,9 +40,11 @@ class Route:
     path: str
     handler: Callable[..., Any]
     who: str | frozenset[str]
-    # The same page from the query alone, asked before Bottle: when 200 phones come at once, each tenth of a
-    # millisecond counts 200 times. None: this time the handler has to look.
+    # The same page from the query alone, asked at the door, before Bottle and without a thread: when 200 phones come
+    # at once, each tenth of a millisecond counts 200 times. None: this time the handler has to look.
     quick: Callable[[str], str | None] | None = None
+    # The same answer, begun at the door: handed to the writer, and given when it is durable. No thread waits for it.
+    begin: Callable[..., None] | None = None
 
 
 KINDS = {".css": "text/css; charset=UTF-8", ".js": "text/javascript; charset=UTF-8"}
@@ -62,7 +66,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/packages", api.packages, GUEST),
     Route("POST", "/api/payments/initiate", api.initiate, GUEST),
     Route("GET", "/api/payments/<payment_id>", api.payment, BUYER),
-    Route("POST", "/cb/<secret>", callbacks.stk_result, MPESA),
+    Route("POST", "/cb/<secret>", callbacks.stk_result, MPESA, begin=callbacks.begin_stk_result),
     Route("POST", "/api/mpesa/callback", callbacks.stk_hint, MPESA),
     Route("GET", "/.well-known/captive-portal", machines.captive_portal, GUEST),
     Route("GET", "/health", machines.health, MACHINE),
@@ -106,15 +110,16 @@ class Sealed:
 
     def __init__(self, app: Bottle, routes: tuple[Route, ...]) -> None:
         self.app = app
+        self.settings: Settings = app.config["edge.settings"]
         self._quick = {route.path: route.quick for route in routes if route.quick is not None and route.who == GUEST}
+        begun = [route for route in routes if route.begin is not None and route.who == MPESA]
+        self._begun = {route.path.partition("<")[0]: route.begin for route in begun if route.begin is not None}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        quick = self._quick.get(environ.get("PATH_INFO", "")) if environ.get("REQUEST_METHOD") == "GET" else None
-        page = _quickly(quick, environ) if quick is not None else None
-        if page is not None:
-            body = page.encode()
-            kind = [("Content-Type", "text/html; charset=UTF-8"), ("Content-Length", str(len(body)))]
-            start_response("200 OK", kind + _FOR_GUESTS)
+        prepared = environ.get(PREPARED)
+        if prepared is not None:
+            status, told, body = prepared
+            start_response(status, told)
             return [body]
         _mend_headers(environ)
         added = _headers(environ.get("PATH_INFO", ""))
@@ -125,12 +130,42 @@ class Sealed:
 
         return self.app(environ, start)
 
+    def needs_no_thread(self, method: str, path: str) -> bool:
+        """Ready in memory, or only waiting for the writer."""
+        if method == "GET":
+            return path in self._quick
+        return method == "POST" and self._begin_at(path) is not None
 
-def _quickly(quick: Callable[[str], str | None], environ: dict[str, Any]) -> str | None:
-    try:
-        return quick(environ.get("QUERY_STRING", ""))
-    except Exception:  # whatever it is, the page's own handler meets it again and tells it as all faults are told
-        return None
+    def begin(self, environ: dict[str, Any], done: Callable[[Prepared | None], None]) -> None:
+        """Answer at the door what `needs_no_thread`."""
+        path = environ["PATH_INFO"]
+        try:
+            if environ["REQUEST_METHOD"] == "GET":
+                page = self._quick[path](environ.get("QUERY_STRING", ""))
+                done(None if page is None else _prepared(200, "text/html; charset=UTF-8", page.encode()))
+                return
+            found = self._begin_at(path)
+            if found is None:
+                done(None)
+                return
+
+            def answer(told: tuple[int, bytes] | None) -> None:
+                done(None if told is None else _prepared(told[0], "application/json", told[1]))
+
+            begin, last = found
+            begin(last, environ, self.settings, _client(environ, self.settings), datetime.now(UTC), answer)
+        except Exception:  # whatever it is, the route's own handler meets it again and tells it as all faults are told
+            done(None)
+
+    def _begin_at(self, path: str) -> tuple[Callable[..., None], str] | None:
+        place = path.rfind("/") + 1
+        begin = self._begun.get(path[:place])
+        return (begin, path[place:]) if begin is not None and place < len(path) else None
+
+
+def _prepared(status: int, kind: str, body: bytes) -> Prepared:
+    told = [("Content-Type", kind), ("Content-Length", str(len(body)))]
+    return f"{status} {HTTPStatus(status).phrase}", told + _FOR_GUESTS, body
 
 
 def build(settings: Settings, routes: tuple[Route, ...] = ROUTES) -> Sealed:
@@ -149,7 +184,7 @@ def _guarded(route: Route) -> Callable[..., Any]:
     def call(**parts: Any) -> Any:
         settings: Settings = request.app.config["edge.settings"]
         request.environ["edge.now"] = datetime.now(UTC)
-        request.environ["edge.client"] = _client(settings)
+        request.environ["edge.client"] = _client(request.environ, settings)
         try:
             refusal = _refusal(route, settings)
             if refusal is not None:
@@ -171,10 +206,10 @@ def _mend_headers(environ: dict[str, Any]) -> None:
             environ[name] = value.encode("latin-1").decode("utf-8", "replace").encode().decode("latin-1")
 
 
-def _client(settings: Settings) -> str:
-    peer: str = request.environ.get("REMOTE_ADDR", "")
+def _client(environ: dict[str, Any], settings: Settings) -> str:
+    peer: str = environ.get("REMOTE_ADDR", "")
     proxies = settings.web.trusted_proxies
-    return networks.client_behind(proxies, peer, request.get_header("X-Forwarded-For", "")) if proxies else peer
+    return networks.client_behind(proxies, peer, environ.get("HTTP_X_FORWARDED_FOR", "")) if proxies else peer
 
 
 def _headers(path: str) -> list[tuple[str, str]]:
@@ -273,12 +308,14 @@ class WebServer:
     """waitress on a thread of its own. The limits: facts measured against slow-loris and event streams."""
 
     def __init__(self, settings: Settings) -> None:
+        app = build(settings)
         self._server = create_server(
-            build(settings), host=settings.web.host, port=settings.web.port, threads=settings.web.threads,
+            app, _dispatcher=Dispatcher(app, settings.web.threads), host=settings.web.host, port=settings.web.port,
             connection_limit=1000, channel_timeout=30, cleanup_interval=5, asyncore_use_poll=True,
             max_request_header_size=16384, max_request_body_size=1024 * 1024 + 1, ident=None,
             expose_tracebacks=False, channel_request_lookahead=0, backlog=1024, clear_untrusted_proxy_headers=False,
         )  # fmt: skip
+        accept_in_crowds(self._server)
         self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
 
     @property

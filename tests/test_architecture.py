@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "texts": set(),
     "holder": set(),
     "bell": set(),
+    "door": set(),
     "clock": {"values"},
     "database": set(),
     "models": {"values", "database"},

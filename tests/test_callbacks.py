@@ -13,7 +13,6 @@ import pytest
 from edge.database import db, writer
 from edge.domain import inbox, payments
 from edge.models import Event, Grant, Inbox, Message, Payment, Placement, Plan
-from edge.pages import callbacks
 from edge.pages.counters import totals
 from edge.settings import Mpesa, Settings, Web
 from edge.web import WebServer
@@ -243,11 +242,7 @@ def test_when_the_disk_is_full_there_is_no_200_and_nothing_stays(box, web, share
 
 def test_a_database_that_can_not_be_read_is_503(box, web, monkeypatch):
     payment = box.prompted()
-
-    def broken(secret, call, now):
-        raise callbacks.DatabaseError("database disk image is malformed")
-
-    monkeypatch.setattr(inbox, "receive_at", broken)
+    monkeypatch.setattr(inbox, "KEEP", "SELECT nothing FROM a_table_that_is_gone")
     assert web("POST", f"/cb/{payment.secret}", success(payment), JSON).status == 503
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -48,6 +49,8 @@ class Call:
         return "another shop" if shop and self.shops and shop not in self.shops else ""
 
 
+Kept = tuple[tuple[int | None, str], Call]  # the row when it is new, its outcome so far; the call, its payment known
+
 # One statement, and not Peewee's: M-Pesa waits for it, and building it anew took four times as long as running it.
 KEEP = """
 INSERT INTO inbox (digest, source, kind, headers, body, payment_id, is_proof, outcome, repeats, received_at)
@@ -67,7 +70,24 @@ def receive(call: Call, now: datetime) -> str:
 
 def receive_at(secret: str, call: Call, now: datetime) -> str | None:
     """The same for a call to a payment's own address; None when nobody was given this secret: nothing is kept then."""
-    found = _keep_at(secret, call, now)
+    return _follow_at(_keep_at(secret, call, now), now)
+
+
+def begin_receive_at(secret: str, call: Call, now: datetime) -> "Future[str | None]":
+    """`receive_at` without waiting: answered, or broken, in the writer's thread."""
+    answer: Future[str | None] = Future()
+
+    def kept(promise: "Future[Kept | None]") -> None:
+        try:
+            answer.set_result(_follow_at(promise.result(), now))
+        except Exception as reason:  # for whoever asks the answer
+            answer.set_exception(reason)
+
+    database.writer.begin(partial(_keep_at, secret, call, now)).add_done_callback(kept)
+    return answer
+
+
+def _follow_at(found: "Kept | None", now: datetime) -> str | None:
     return None if found is None else _follow(found[0], found[1], now)
 
 
@@ -79,7 +99,7 @@ def _follow(kept: tuple[int | None, str], call: Call, now: datetime) -> str:
 
 
 @transaction
-def _keep_at(secret: str, call: Call, now: datetime) -> tuple[tuple[int | None, str], Call] | None:
+def _keep_at(secret: str, call: Call, now: datetime) -> Kept | None:
     """Only the payment's number is looked up: settling reads it anew."""
     row = db.execute_sql("SELECT id FROM payments WHERE secret = ?", (secret,)).fetchone()
     if row is None:

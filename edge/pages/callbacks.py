@@ -1,9 +1,12 @@
 """M-Pesa calling in, and whoever pretends to be M-Pesa."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from bottle import HTTPResponse, request
 from peewee import DatabaseError
@@ -16,7 +19,19 @@ from edge.values import networks
 from edge.values.stk import StkResult
 
 LIMIT = inbox.LIMIT
-KEPT_HEADERS = ("Content-Type", "Businessshortcode", "User-Agent")
+KEPT_HEADERS = {
+    "Content-Type": "CONTENT_TYPE", "Businessshortcode": "HTTP_BUSINESSSHORTCODE", "User-Agent": "HTTP_USER_AGENT",
+}  # fmt: skip
+Answer = tuple[int, bytes]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A call as it arrived, and what could be made of it."""
+
+    call: inbox.Call
+    result: StkResult | None
+    is_too_long: bool
 
 
 def stk_result(secret: str) -> HTTPResponse:
@@ -29,50 +44,71 @@ def stk_hint() -> HTTPResponse:
     return _receive(inbox.receive)
 
 
+def begin_stk_result(
+    secret: str, environ: Mapping[str, Any], settings: Any, source: str, now: datetime,
+    done: Callable[[Answer | None], None],
+) -> None:  # fmt: skip
+    """`stk_result` for a server that need not wait: `done` gets status and body from the writer's thread.
+
+    None when it could not be kept: let `stk_result` try again, and tell why.
+    """
+    read = _read(environ, settings, source)
+
+    def answer(kept: "Future[str | None]") -> None:
+        if kept.exception() is not None:
+            environ["wsgi.input"].seek(0)
+        done(_verdict(kept.result(), read) if kept.exception() is None else None)
+
+    inbox.begin_receive_at(secret, read.call, now).add_done_callback(answer)
+
+
 def _receive(receive: Callable[[inbox.Call, datetime], str | None]) -> HTTPResponse:
-    body, too_long = _read_body()
-    result, fault = None, "longer than 64 KB" if too_long else ""
-    if not too_long:
+    read = _read(request.environ, request.app.config["edge.settings"], request.environ["edge.client"])
+    try:
+        outcome = receive(read.call, request.environ["edge.now"])
+    except DatabaseError as reason:
+        raise NotDurable(f"the database could not keep it: {reason}") from reason
+    status, body = _verdict(outcome, read)
+    return HTTPResponse(body, status, {"Content-Type": "application/json"})
+
+
+def _read(environ: Mapping[str, Any], settings: Any, source: str) -> _Read:
+    body, is_too_long = _read_body(environ)
+    result, fault = None, "longer than 64 KB" if is_too_long else ""
+    if not is_too_long:
         try:
             result = mpesa.read_stk_result(body)
         except BadInput as reason:
             fault = f"unreadable: {reason}"
-    settings = request.app.config["edge.settings"]
-    source: str = request.environ["edge.client"]
-    now: datetime = request.environ["edge.now"]
     allowed = settings.mpesa.callback_allow
     call = inbox.Call(
-        address=request.path, source=source, headers=_headers(), body=body, result=result,
+        address=environ["PATH_INFO"], source=source, headers=_headers(environ), body=body, result=result,
         trusted_source=not allowed or networks.contains(allowed, source), fault=fault,
         shops=frozenset(filter(None, (settings.mpesa.shortcode, settings.mpesa.till))),
     )  # fmt: skip
-    try:
-        outcome = receive(call, now)
-    except DatabaseError as reason:
-        raise NotDurable(f"the database could not keep it: {reason}") from reason
+    return _Read(call, result, is_too_long)
+
+
+def _verdict(outcome: str | None, read: _Read) -> Answer:
     if outcome is None:
         count("callbacks_unknown")
-        return _answer(404, {"ResultCode": 1, "ResultDesc": "Not found"})
+        return _document(404, 1, "Not found")
     count("callbacks")
-    return _verdict(result, too_long)
+    if read.is_too_long:
+        return _document(413, 1, "Too long")
+    if read.result is None:
+        return _document(400, 1, "Not readable")
+    return _document(200, 0, "Accepted")
 
 
-def _verdict(result: StkResult | None, too_long: bool) -> HTTPResponse:
-    if too_long:
-        return _answer(413, {"ResultCode": 1, "ResultDesc": "Too long"})
-    if result is None:
-        return _answer(400, {"ResultCode": 1, "ResultDesc": "Not readable"})
-    return _answer(200, {"ResultCode": 0, "ResultDesc": "Accepted"})
+def _read_body(environ: Mapping[str, Any]) -> tuple[bytes, bool]:
+    body: bytes = environ["wsgi.input"].read(LIMIT + 1)
+    return body[:LIMIT], len(body) > LIMIT or int(environ.get("CONTENT_LENGTH") or 0) > LIMIT
 
 
-def _read_body() -> tuple[bytes, bool]:
-    body: bytes = request.environ["wsgi.input"].read(LIMIT + 1)
-    return body[:LIMIT], len(body) > LIMIT or (request.content_length or 0) > LIMIT
+def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(environ[key])[:200] for name, key in KEPT_HEADERS.items() if environ.get(key)}
 
 
-def _headers() -> dict[str, str]:
-    return {name: str(request.get_header(name))[:200] for name in KEPT_HEADERS if request.get_header(name)}
-
-
-def _answer(status: int, document: dict[str, object]) -> HTTPResponse:
-    return HTTPResponse(json.dumps(document), status, {"Content-Type": "application/json"})
+def _document(status: int, code: int, words: str) -> Answer:
+    return status, json.dumps({"ResultCode": code, "ResultDesc": words}).encode()

@@ -1,6 +1,5 @@
 """An hour is sold from the portal to the router, on good days and bad ones."""
 
-import os
 import resource
 import threading
 import time
