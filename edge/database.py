@@ -34,7 +34,7 @@ FOLLOWERS = 8  # in one transaction: whoever calls meanwhile waits for no more
 QUIET_S = 0.004  # nobody called for so long: time for what follows
 LATEST_S = 0.2  # what follows is done between two batches when it waited for so long
 
-Entry = tuple[Callable[[], Any], "Future[Any]"]
+Entry = tuple[Callable[[], Any], "Future[Any]", bool]
 log = logging.getLogger("edge.database")
 
 # SQLite's primary codes that blame one statement. Every other one (full, locked, read-only, damaged, input or
@@ -92,6 +92,7 @@ class Writer:
 
     def __init__(self) -> None:
         self._work: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()  # None: there is something to follow up
+        self._is_flushed = True  # each commit of this thread's connection, as it stands
         self._followers: deque[tuple[float, Callable[[], object]]] = deque()
         self.fault = ""  # why the last commit failed; empty when it did not
         self._is_stopping = False
@@ -107,7 +108,7 @@ class Writer:
     def start(self) -> None:
         with self._door:
             if self._thread is None:
-                self._is_stopping = False
+                self._is_stopping, self._is_flushed = False, True
                 self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
                 self._thread.start()
 
@@ -121,29 +122,31 @@ class Writer:
         if thread is not None:
             thread.join()
 
-    def write(self, work: Callable[[], T]) -> T:
+    def write(self, work: Callable[[], T], *, durable: bool = True) -> T:
         """Run `work` in the next shared transaction; returns, or raises, once it is durable on disk.
 
-        NotDurable when the database could not keep it; whatever else `work` raised undoes `work` alone.
+        NotDurable when the database could not keep it; whatever else `work` raised undoes `work` alone. Not
+        `durable`: others see it at once, and a power cut before the next durable commit may undo it. For what would
+        then be done again, harmlessly: it spares the card a flush.
         """
         promise: Future[T] = Future()
-        return promise.result() if self._hand_over(work, promise) else write_alone(work)
+        return promise.result() if self._hand_over(work, promise, durable) else write_alone(work)
 
     def begin(self, work: Callable[[], T]) -> "Future[T]":
         """`write` without waiting: the answer, or what was raised, comes once it is durable, in the writer's thread."""
         promise: Future[T] = Future()
-        if not self._hand_over(work, promise):
+        if not self._hand_over(work, promise, True):
             try:
                 promise.set_result(write_alone(work))
             except Exception as reason:  # handed to whoever asks the promise, as the writer does
                 promise.set_exception(reason)
         return promise
 
-    def _hand_over(self, work: Callable[[], T], promise: "Future[T]") -> bool:
+    def _hand_over(self, work: Callable[[], T], promise: "Future[T]", durable: bool) -> bool:
         with self._door:
             shared = self._thread is not None and self._thread is not threading.current_thread()
             if shared:
-                self._work.put((work, promise))
+                self._work.put((work, promise, durable))
         return shared
 
     def follow(self, work: Callable[[], T]) -> T | None:
@@ -193,6 +196,7 @@ class Writer:
         """Some of what follows, in one transaction, until somebody waits again."""
         taken = 0
         try:
+            self._flush_each_commit(True)
             with db.atomic("IMMEDIATE"):
                 while self._followers and taken < FOLLOWERS and (self._work.empty() or not taken):
                     taken += 1
@@ -205,15 +209,22 @@ class Writer:
             self._followed += taken
             self._caught_up.notify_all()
 
+    def _flush_each_commit(self, wanted: bool) -> None:
+        """A flush keeps all earlier commits as well: the log is written in one order (sqlite.org/pragma.html)."""
+        if wanted != self._is_flushed:
+            db.execute_sql("PRAGMA synchronous = FULL" if wanted else "PRAGMA synchronous = NORMAL")
+            self._is_flushed = wanted
+
     def _commit(self, batch: "list[Entry]") -> None:
         answers: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
+            self._flush_each_commit(any(durable for _, _, durable in batch))
             with db.atomic("IMMEDIATE"):
-                for work, promise in batch:
+                for work, promise, _ in batch:
                     answers.append((promise, *_attempt(work)))
         except BaseException as reason:  # whatever it was, nobody in this batch may be told "kept"
             self.fault = f"nothing can be kept: {reason}"
-            for _, promise in batch:
+            for _, promise, _ in batch:
                 promise.set_exception(_not_durable(reason))
             return
         self.fault = ""

@@ -152,9 +152,78 @@ class Job(Table):
     created_at = InstantField()
     started_at = InstantField(null=True)
     finished_at = InstantField(null=True)
+    trace = CharField(default="")  # the same from the request or the hour that caused it to the last log line
+    deaths = IntegerField(default=0)  # of worker processes, in the middle of it
+    not_after = InstantField(null=True)  # later than this it is not done unasked
+    batch_id = IntegerField(null=True)
+    progress = IntegerField(null=True)  # percent
+    progress_words = CharField(default="")
 
     class Meta:
         table_name = "jobs"
+
+
+class Batch(Table):
+    """Jobs that belong together; when the last of them has ended, the completion is promised, once."""
+
+    id = AutoField()
+    name = CharField()
+    total = IntegerField(default=0)
+    open = IntegerField(default=0)
+    failed = IntegerField(default=0)
+    completion = JsonField(null=True)  # {"name", "queue", "args"}
+    is_sealed = BooleanField(default=False)  # all its jobs are promised
+    created_at = InstantField()
+    finished_at = InstantField(null=True)
+
+    class Meta:
+        table_name = "batches"
+
+
+class Pause(Table):
+    """A queue of which nothing is taken up until a person says so."""
+
+    queue = CharField(primary_key=True)
+    at = InstantField()
+    words = CharField(default="")
+
+    class Meta:
+        table_name = "pauses"
+
+
+class JobMinute(Table):
+    """What one kind of work did in one minute: the history that outlives the jobs."""
+
+    id = AutoField()
+    minute = IntegerField()  # since 1970
+    queue = CharField()
+    name = CharField()
+    done = IntegerField(default=0)
+    failed = IntegerField(default=0)
+    retried = IntegerField(default=0)
+    run_s = DoubleField(default=0.0)
+    run_max_s = DoubleField(default=0.0)
+    wait_s = DoubleField(default=0.0)
+    wait_max_s = DoubleField(default=0.0)
+
+    class Meta:
+        table_name = "job_minutes"
+        indexes = ((("minute", "queue", "name"), True),)
+
+
+class Breaker(Table):
+    """A provider that failed again and again is left alone for a while: M-Pesa, the modem, a router."""
+
+    name = CharField(primary_key=True)  # mpesa, modem, router:1
+    state = CharField(default="closed")  # closed, open, trial
+    failures = IntegerField(default=0)  # in a row
+    opened = IntegerField(default=0)  # times in a row, for a pause that grows
+    retry_at = InstantField(null=True)
+    changed_at = InstantField()
+    words = TextField(default="")
+
+    class Meta:
+        table_name = "breakers"
 
 
 class Router(Table):
@@ -389,6 +458,10 @@ class Heartbeat(Table):
     queues = JsonField(default=dict)  # queue → workers
     started_at = InstantField()
     seen_at = InstantField()
+    host = CharField(default="")
+    pid = IntegerField(default=0)
+    stuck = IntegerField(default=0)  # threads that overran their job's time and were replaced
+    restart_asked_at = InstantField(null=True)
 
     class Meta:
         table_name = "heartbeats"
@@ -408,5 +481,5 @@ class Throttle(Table):
 
 TABLES: tuple[type[Table], ...] = (
     Job, Router, Plan, Payment, Grant, Placement, Inbox, Message, Event, Check, Clock, Staff, StaffSession,
-    Heartbeat, Throttle,
+    Heartbeat, Throttle, Batch, Pause, JobMinute, Breaker,
 )  # fmt: skip

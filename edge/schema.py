@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edge.database import db
 from edge.errors import EdgeError
-from edge.models import TABLES
+from edge.models import TABLES, Batch, Breaker, JobMinute, Pause
 
 INDEXES = (
     # Partial: the history of finished work costs the claim nothing.
@@ -14,6 +14,7 @@ INDEXES = (
     "CREATE INDEX IF NOT EXISTS jobs_held ON jobs (lane, lease_until) WHERE state = 'running'",
     "CREATE INDEX IF NOT EXISTS jobs_closed ON jobs (queue, state, finished_at) "
     "WHERE state IN ('done', 'failed', 'cancelled')",
+    "CREATE INDEX IF NOT EXISTS jobs_batch ON jobs (batch_id) WHERE batch_id IS NOT NULL",
     "CREATE UNIQUE INDEX IF NOT EXISTS jobs_open_key ON jobs (unique_key) "
     "WHERE state IN ('scheduled', 'waiting', 'running')",
     "CREATE UNIQUE INDEX IF NOT EXISTS payments_open ON payments (msisdn, plan_id, mac) "
@@ -77,8 +78,25 @@ RADACCT = (
     "CREATE INDEX IF NOT EXISTS radacct_user ON radacct (username, acctstoptime)",
 )
 
+def _work_that_people_see() -> None:
+    """Version 2: traces, batches, progress and pauses; the history of the queues; circuit breakers."""
+    for column in (
+        "trace VARCHAR(255) NOT NULL DEFAULT ''", "deaths INTEGER NOT NULL DEFAULT 0", "not_after REAL",
+        "batch_id INTEGER", "progress INTEGER", "progress_words VARCHAR(255) NOT NULL DEFAULT ''",
+    ):  # fmt: skip
+        db.execute_sql(f"ALTER TABLE jobs ADD COLUMN {column}")
+    for column in (
+        "host VARCHAR(255) NOT NULL DEFAULT ''", "pid INTEGER NOT NULL DEFAULT 0",
+        "stuck INTEGER NOT NULL DEFAULT 0", "restart_asked_at REAL",
+    ):  # fmt: skip
+        db.execute_sql(f"ALTER TABLE heartbeats ADD COLUMN {column}")
+    db.create_tables([Batch, Pause, JobMinute, Breaker])
+    for statement in INDEXES:
+        db.execute_sql(statement)
+
+
 # A step takes the database from one version to the next; a new database is made from the models at once.
-STEPS: tuple[Callable[[], None], ...] = ()
+STEPS: tuple[Callable[[], None], ...] = (_work_that_people_see,)
 
 
 class NewerDatabase(EdgeError):
