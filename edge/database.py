@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import copy_context
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -146,7 +147,7 @@ class Writer:
         with self._door:
             shared = self._thread is not None and self._thread is not threading.current_thread()
             if shared:
-                self._work.put((work, promise, durable))
+                self._work.put((partial(copy_context().run, work), promise, durable))  # its trace goes with it
         return shared
 
     def follow(self, work: Callable[[], T]) -> T | None:
@@ -157,7 +158,7 @@ class Writer:
         with self._door:
             shared = self._thread is not None
             if shared:
-                self._followers.append((time.monotonic(), work))
+                self._followers.append((time.monotonic(), partial(copy_context().run, work)))
                 self._promised += 1
                 self._work.put(None)
         return None if shared else write_alone(work)
