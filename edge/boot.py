@@ -42,7 +42,8 @@ def open_box(settings: Settings, *, is_new: bool = False) -> None:
     database.quick_check()
     schema.migrate(path)
     texts.catalogue.configure(settings.box.language, settings.box.name)
-    jobs.set_workers(settings.queue.workers)
+    told = settings.queue
+    jobs.configure(told.workers, told.timeout_s, told.tries, told.backoff_s)
     if settings.queue.mode == "inline":
         jobs.set_workers(dict.fromkeys(jobs.QUEUES, 1))
     bell.point_to(settings.bell_path)

@@ -15,9 +15,14 @@ def is_alive(name: str) -> bool:
     return pid.isascii() and pid.isdecimal() and _name(int(pid)) == name
 
 
+def is_here(name: str) -> bool:
+    """True when this process ran, or runs, in this life of this machine."""
+    return name.rpartition(":")[2] == own_name().rpartition(":")[2]
+
+
 def is_gone(name: str) -> bool:
     """True when this process ran in this life of this machine, and does no more. Of others nothing is known."""
-    return name.rpartition(":")[2] == own_name().rpartition(":")[2] and not is_alive(name)
+    return is_here(name) and not is_alive(name)
 
 
 def _name(pid: int) -> str:

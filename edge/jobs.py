@@ -6,22 +6,25 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from peewee import SQL, fn
 
+from edge import database, trace
 from edge.bell import bell
 from edge.database import db, is_storage_fault, transaction
 from edge.errors import BadInput, EdgeError
-from edge.models import Job
+from edge.models import Batch, Job
 
 log = logging.getLogger("edge.jobs")
+T = TypeVar("T")
 
 OPEN = ("scheduled", "waiting", "running")
 LEASE = timedelta(seconds=60)
 HIGH, NORMAL, LOW = 10, 0, -10
 ERRORS_KEPT = 20
-DONE_FOR, FAILED_FOR, PERIODIC_FOR = timedelta(days=7), timedelta(days=30), timedelta(days=1)
+TOO_LATE = "It was to be done at {} UTC, and could not be. Retry it if it is still wanted; else clear it."
+DEATHS = 3  # of worker processes in the middle of one job; then it is parked
 CLOCK_SLACK = timedelta(minutes=1)
 
 # In SQLite's own words: the planner takes a partial index only where the query repeats its condition.
@@ -59,13 +62,34 @@ QUEUES: dict[str, Queue] = {
 }
 
 
+def configure(
+    workers: dict[str, int], timeout_s: dict[str, int], tries: dict[str, int], backoff_s: dict[str, tuple[int, ...]]
+) -> None:
+    """Take what the settings say of the queues; BadInput names a queue that is none."""
+    for key, given in (("workers", workers), ("timeout_s", timeout_s), ("tries", tries)):
+        for name, value in given.items():
+            _check_queue(key, name, value, least=1)
+    for name, pauses in backoff_s.items():
+        _check_queue("backoff_s", name, min(pauses, default=0), least=0)
+    for name, queue in QUEUES.items():
+        QUEUES[name] = replace(
+            queue, workers=workers.get(name, queue.workers), timeout_s=timeout_s.get(name, queue.timeout_s),
+            tries=tries.get(name, queue.tries), backoff_s=backoff_s.get(name, queue.backoff_s),
+        )  # fmt: skip
+
+
+def _check_queue(key: str, name: str, value: int, least: int) -> None:
+    if name not in QUEUES or value < least:
+        raise BadInput(f"[queue.{key}] {name} = {value}: name one of {', '.join(QUEUES)}, with at least {least}", key)
+
+
 def set_workers(counts: dict[str, int]) -> None:
     """Take the numbers of workers that the settings name."""
-    for name, count in counts.items():
-        if name not in QUEUES or count < 1:
-            known = ", ".join(QUEUES)
-            raise BadInput(f"[queue.workers] {name} = {count}: name one of {known}, with at least 1", "workers")
-        QUEUES[name] = replace(QUEUES[name], workers=count)
+    configure(counts, {}, {}, {})
+
+
+# To be asked, in the transaction that ends a job, for the next one; told whether that transaction is flushed.
+Ahead = Callable[[bool], Job | None]
 
 
 class NotYours(EdgeError):
@@ -86,10 +110,13 @@ def promise(
     once_key: str | None = None,
     cause: str = "",
     timeout_s: int | None = None,
+    not_after: datetime | None = None,
+    batch: Batch | None = None,
 ) -> int | None:
     """Write down work in the caller's transaction; None when the same key is promised already.
 
-    `timeout_s` is for work that takes longer than its queue's other work.
+    `timeout_s` is for work that takes longer than its queue's other work. Whatever could not begin until
+    `not_after` asks a person before it is done.
     """
     kind = QUEUES[queue]
     at = run_at or now
@@ -97,43 +124,95 @@ def promise(
         name=name, queue=queue, args=args or {}, state="waiting" if at <= now else "scheduled", priority=priority,
         run_at=at, tries=kind.tries, backoff=list(kind.backoff_s), timeout_s=timeout_s or kind.timeout_s,
         lane=lane,
-        unique_key=unique_key, once_key=once_key, cause=cause, created_at=now,
+        unique_key=unique_key, once_key=once_key, cause=cause, created_at=now, trace=trace.current() or trace.new(),
+        not_after=not_after, batch_id=None if batch is None else batch.id,
     )  # fmt: skip
+    if row is not None and batch is not None:
+        _count_in(batch)
     if row is not None and at <= now:
-        _ring([queue])
+        ring([queue])
     return None if row is None else int(row.id)
 
 
 # `waiting` means its time has come, so the clock is not asked again: one that steps back would hide the row.
-NEXT = """
-SELECT j.id FROM jobs j WHERE j.state = 'waiting' AND j.queue = ?
+IS_FREE = """
+j.state = 'waiting'
   AND (j.lane IS NULL OR NOT EXISTS (SELECT 1 FROM jobs r WHERE r.state = 'running' AND r.lane = j.lane))
-ORDER BY j.priority DESC, j.run_at, j.id LIMIT 1
+  AND NOT EXISTS (SELECT 1 FROM pauses p WHERE p.queue = j.queue)
 """
-CLAIM = f"""
+NEXT = f"""
+SELECT j.id, j.name FROM jobs j WHERE {IS_FREE} AND j.queue = ? ORDER BY j.priority DESC, j.run_at, j.id LIMIT ?
+"""
+COLUMNS = ", ".join(f'"{field.column_name}"' for field in Job._meta.sorted_fields)
+TAKE = f"""
 UPDATE jobs SET state = 'running', attempt = attempt + 1, holder = ?, lease_until = ?, started_at = ?
-WHERE id = ({NEXT}) RETURNING id
+WHERE id = (SELECT j.id FROM jobs j WHERE {IS_FREE} AND j.id = ?) RETURNING {COLUMNS}
 """
 
 
-def is_work_waiting(queue: str) -> bool:
-    """A look that takes no lock: is a claim worth trying?"""
-    return bool(db.execute_sql(NEXT, (queue,)).fetchall())
+def upcoming(queue: str, count: int = 1) -> list[tuple[int, str]]:
+    """Number and name of the next jobs that are due; a look that takes no lock."""
+    return [(row[0], row[1]) for row in db.execute_sql(NEXT, (queue, count)).fetchall()]
 
 
-@transaction
 def claim(queue: str, holder: str, now: datetime) -> Job | None:
     """Become the only worker of the next job that is due; durable on disk before any device is asked."""
-    rows = db.execute_sql(CLAIM, (holder, (now + LEASE).timestamp(), now.timestamp(), queue)).fetchall()
-    return Job.get_by_id(rows[0][0]) if rows else None
+    while found := upcoming(queue):
+        job = take(found[0][0], holder, now)
+        if job is not None:
+            return job
+    return None
+
+
+def take(job_id: int, holder: str, now: datetime, *, durable: bool = True) -> Job | None:
+    """Become the only worker of this job; None when somebody was first.
+
+    `durable` unless a claim that a power cut undid, and the same work done again, would harm nobody.
+    """
+    return _write(partial(taken, job_id, holder, now), durable)
+
+
+def taken(job_id: int, holder: str, now: datetime) -> Job | None:
+    """`take`, in the caller's transaction."""
+    held = (holder, (now + LEASE).timestamp(), now.timestamp(), job_id)
+    rows = db.execute_sql(TAKE, held).fetchall()
+    return Job.of_columns(rows[0]) if rows else None
+
+
+def finish(
+    job: Job, write_down: Callable[[], object] | None, now: datetime, *,
+    durable: bool = True, then: Callable[[], Job | None] | None = None,
+) -> Job | None:  # fmt: skip
+    """Close the job in one transaction with what came of it; NotYours undoes both.
+
+    `then` claims the next job in the same transaction, and is answered: one commit for two.
+    """
+
+    def close() -> Job | None:
+        _close(job, "done", now, job.errors)
+        if write_down is not None:
+            write_down()
+        return then() if then is not None else None
+
+    return _write(close, durable)
+
+
+def _write(work: Callable[[], T], durable: bool) -> T:
+    return work() if db.in_transaction() else database.writer.write(work, durable=durable)
 
 
 @transaction
-def finish(job: Job, write_down: Callable[[], object] | None, now: datetime) -> None:
-    """Close the job in one transaction with what came of it; NotYours undoes both."""
-    _close(job, "done", now, job.errors)
-    if write_down is not None:
-        write_down()
+def unclaim(job: Job, now: datetime) -> None:
+    """It was claimed and never begun: as if it had not been, and no try is spent."""
+    _reopen(job, job.run_at if job.run_at <= now else now, now, tries=Job.tries + 1)
+
+
+def record_progress(job: Job, percent: int, words: str = "") -> None:
+    """How far it is, 0 to 100; NotYours when it was taken away meanwhile. A power cut may forget it."""
+    shown = {"progress": max(0, min(100, percent)), "progress_words": words[:200]}
+    own = (Job.id == job.id, Job.attempt == job.attempt, Job.state == "running")
+    if not _write(lambda: Job.update(**shown).where(*own).execute(), durable=False):
+        raise NotYours(f"job {job.id} ({job.name}) is no longer ours")
 
 
 @transaction
@@ -170,8 +249,17 @@ def give_up(job: Job, words: str, now: datetime, write_down: Callable[[], object
 @transaction
 def cancel(unique_key: str, now: datetime) -> bool:
     """Nobody needs this work any more. What runs already is left to its end; False when there was nothing."""
-    open_one = (IS_OPEN, Job.unique_key == unique_key, Job.state != "running")
-    return bool(Job.update(state="cancelled", finished_at=now).where(*open_one).execute())
+    open_one = Job.select().where(IS_OPEN, Job.unique_key == unique_key, Job.state != "running").first()
+    if open_one is None:
+        return False
+    end_unbegun(open_one, "cancelled", now)
+    return True
+
+
+def end_unbegun(job: Job, state: str, now: datetime) -> None:
+    """Close, in the caller's transaction, a job that nobody works on."""
+    job.put(state=state, finished_at=now)
+    _count_out(job, state, now)
 
 
 @transaction
@@ -181,16 +269,20 @@ def hurry(lane: str, now: datetime) -> int:
         Job.state == "scheduled", Job.lane == lane, Job.attempt > 0
     )
     queues = [job.queue for job in tired.returning(Job.queue).execute()]
-    _ring(sorted(set(queues)))
+    ring(sorted(set(queues)))
     return len(queues)
 
 
 @transaction
 def promote(now: datetime) -> list[str]:
-    """Scheduled work whose time has come is waiting now; returns the queues to wake."""
+    """Scheduled work whose time has come is waiting now; what comes too late asks. Returns the queues to wake."""
+    for late in Job.select().where(Job.state == "scheduled", Job.run_at <= now, Job.not_after < now):
+        note = {"attempt": late.attempt, "at": now.isoformat(), "words": TOO_LATE.format(f"{late.run_at:%d %b %H:%M}")}
+        late.put(state="failed", finished_at=now, errors=[*late.errors, note][-ERRORS_KEPT:])
+        _count_out(late, "failed", now)
     due = Job.update(state="waiting").where(Job.state == "scheduled", Job.run_at <= now)
     queues = sorted({job.queue for job in due.returning(Job.queue).execute()})
-    _ring(queues)
+    ring(queues)
     return queues
 
 
@@ -225,9 +317,21 @@ def renew(holder: str, now: datetime) -> None:
     Job.update(lease_until=now + LEASE).where(Job.state == "running", Job.holder == holder).execute()
 
 
-def orphans(is_alive: Callable[[str], bool]) -> list[Job]:
-    """Running jobs whose holder no longer lives on this machine (beyond one machine, leases will tell)."""
-    return [job for job in list(Job.select().where(Job.state == "running")) if not is_alive(job.holder or "")]
+def orphans(is_gone: Callable[[str], bool], is_here: Callable[[str], bool], now: datetime) -> list[Job]:
+    """Running jobs whose holder is known to be dead here, or whose lease has run out elsewhere.
+
+    `is_here`: did this holder run on this machine, so that its processes can be asked?
+    """
+    held = list(Job.select().where(Job.state == "running"))
+    return [job for job in held if _is_orphan(job, is_gone, is_here, now)]
+
+
+def _is_orphan(job: Job, is_gone: Callable[[str], bool], is_here: Callable[[str], bool], now: datetime) -> bool:
+    name = job.holder or ""
+    if is_here(name):
+        return is_gone(name)
+    lease: datetime | None = job.lease_until
+    return lease is None or lease + CLOCK_SLACK < now or lease > now + 5 * LEASE  # a clock far ahead gave it
 
 
 def rescue(
@@ -252,85 +356,70 @@ def rescue(
 
 @transaction
 def _rescue(job: Job, repeatable: bool, verdict: Callable[[], object], now: datetime) -> None:
-    errors = _errors(job, "the worker died during this attempt", now)
-    if repeatable and job.attempt < job.tries:
-        _reopen(job, job.run_at if job.run_at <= now else now, now, errors=errors)
+    deaths = job.deaths + 1
+    parked = f"; parked, for {deaths} workers died of it" if deaths >= DEATHS else ""
+    errors = _errors(job, "the worker died during this attempt" + parked, now)
+    if repeatable and job.attempt < job.tries and not parked:
+        _reopen(job, job.run_at if job.run_at <= now else now, now, errors=errors, deaths=deaths)
     else:
-        _close(job, "failed", now, errors)
+        _close(job, "failed", now, errors, deaths=deaths)
         _tell(job, verdict)
 
 
 @transaction
-def retry(job_ids: Iterable[int] | None, now: datetime) -> int:
-    """A person asks again: failed jobs (all of them for None) get one more round of tries.
-
-    Of failed jobs with one key the newest is taken, and none while the same work is under way. Returns how many.
-    """
-    failed = Job.select().where(Job.state == "failed")
-    wanted = None if job_ids is None else set(job_ids)
-    chosen = [job for job in failed.order_by(Job.id.desc()) if wanted is None or job.id in wanted]
-    if wanted is not None and len(chosen) < len(wanted):
-        raise BadInput("only failed jobs can be retried; `edge queue failed` lists them", "job")
-    again = []
-    for job in chosen:
-        if job.unique_key is None or not _is_promised(job.unique_key):
-            tries = QUEUES[job.queue].tries if job.queue in QUEUES else 1
-            job.put(state="waiting", run_at=now, tries=job.attempt + tries, finished_at=None)
-            again.append(job.queue)
-    _ring(sorted(set(again)))
-    return len(again)
-
-
-def _is_promised(unique_key: str) -> bool:
-    return bool(Job.select().where(IS_OPEN, Job.unique_key == unique_key).exists())
-
-
-def counts(now: datetime) -> dict[str, dict[str, Any]]:
-    """Per queue: jobs in each state and the age of the oldest one waiting, in seconds."""
-    table: dict[str, dict[str, Any]] = {
-        name: {"name": name, "waiting": 0, "scheduled": 0, "running": 0, "done": 0, "failed": 0, "oldest_s": 0}
-        for name in QUEUES
-    }
-    for queue, state, count, oldest in [*_counted(IS_CLOSED), *_counted(IS_OPEN)]:
-        entry = table.get(queue)
-        if entry is not None and state in entry:
-            entry[state] = count
-            if state == "waiting":
-                entry["oldest_s"] = max(0, round((now - oldest).total_seconds()))
-    return table
-
-
-def _counted(condition: SQL) -> list[tuple[str, str, int, datetime]]:
-    """Open and closed apart: each has an index that holds the answer."""
-    since = fn.MIN(Job.run_at) if condition is IS_OPEN else fn.COUNT(Job.id)
-    grouped = Job.select(Job.queue, Job.state, fn.COUNT(Job.id), since).where(condition)
-    return list(grouped.group_by(Job.queue, Job.state).tuples())
+def start_batch(name: str, now: datetime, then: tuple[str, str, dict[str, Any]] | None = None) -> Batch:
+    """Jobs promised with `batch=` this belong together; `then` is the name, queue and arguments of the completion."""
+    completion = None if then is None else {"name": then[0], "queue": then[1], "args": then[2]}
+    return Batch.create(name=name, completion=completion, created_at=now)
 
 
 @transaction
-def prune(now: datetime, limit: int = 500) -> int:
-    """Forget at most `limit` finished jobs that nobody will ask about any more; returns how many went.
-
-    Once in a while by the chunk: one long transaction would make guests wait.
-    """
-    old = Job.select(Job.id).where(
-        IS_CLOSED,
-        (Job.state.in_(("done", "cancelled")) & (Job.finished_at < now - DONE_FOR))
-        | ((Job.state == "failed") & (Job.finished_at < now - FAILED_FOR))
-        | ((Job.state == "done") & Job.once_key.startswith("cron:") & (Job.finished_at < now - PERIODIC_FOR)),
-    )
-    return int(Job.delete().where(Job.id.in_(old.limit(limit))).execute())
+def seal(batch: Batch, now: datetime) -> None:
+    """All its jobs are promised: the last of them to end promises the completion, once."""
+    batch.put(is_sealed=True)
+    _complete(batch.id, now)
 
 
-def _close(job: Job, state: str, now: datetime, errors: list[Any]) -> None:
+def _count_in(batch: Batch) -> None:
+    Batch.update(total=Batch.total + 1, open=Batch.open + 1).where(Batch.id == batch.id).execute()
+
+
+def _count_out(job: Job, state: str, now: datetime) -> None:
+    """One job of a batch has ended, in whatever way."""
+    if job.batch_id is not None:
+        failed = int(state != "done")
+        Batch.update(open=Batch.open - 1, failed=Batch.failed + failed).where(Batch.id == job.batch_id).execute()
+        _complete(job.batch_id, now)
+
+
+def count_again(job: Job) -> None:
+    """A failed job of a batch is open again."""
+    if job.batch_id is not None:
+        Batch.update(open=Batch.open + 1, failed=Batch.failed - 1).where(Batch.id == job.batch_id).execute()
+
+
+def _complete(batch_id: int, now: datetime) -> None:
+    batch = Batch.get_by_id(batch_id)
+    if batch.is_sealed and batch.open <= 0 and batch.finished_at is None:
+        batch.put(finished_at=now)
+        told = batch.completion
+        if told:
+            promise(
+                told["name"], told["queue"], now, args={**told["args"], "batch_id": batch_id},
+                once_key=f"batch:{batch_id}", cause=batch.name,
+            )  # fmt: skip
+
+
+def _close(job: Job, state: str, now: datetime, errors: list[Any], **columns: Any) -> None:
     """The fence: only the attempt that runs may end the job."""
-    _change(job, state=state, finished_at=now, errors=errors)
+    _change(job, state=state, finished_at=now, errors=errors, **columns)
+    _count_out(job, state, now)
 
 
 def _reopen(job: Job, run_at: datetime, now: datetime, **columns: Any) -> None:
     _change(job, state="waiting" if run_at <= now else "scheduled", run_at=run_at, **columns)
     if run_at <= now:
-        _ring([job.queue])
+        ring([job.queue])
 
 
 def _change(job: Job, **columns: Any) -> None:
@@ -343,7 +432,7 @@ def _change(job: Job, **columns: Any) -> None:
         raise NotYours(f"job {job.id} ({job.name}) is no longer ours")
     if job.lane is not None:  # the lane is free: whoever waits for it looks, in whichever queue
         waiting = Job.select(Job.queue).where(Job.state == "waiting", Job.lane == job.lane).distinct()
-        _ring([row.queue for row in waiting])
+        ring([row.queue for row in waiting])
 
 
 def _tell(job: Job, verdict: Callable[[], object] | None) -> None:
@@ -359,7 +448,7 @@ def _tell(job: Job, verdict: Callable[[], object] | None) -> None:
         log.exception("the end of job %s (%s) could not be told", job.id, job.name)
 
 
-def _ring(queues: list[str]) -> None:
+def ring(queues: list[str]) -> None:
     """After the commit, and only the bell: whatever raised there would deny what is in the books."""
     if queues:
         db.after_commit(partial(bell.ring, queues))

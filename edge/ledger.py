@@ -4,7 +4,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from huey import Huey
@@ -18,7 +20,8 @@ from edge.models import Job
 log = logging.getLogger("edge.ledger")
 
 POLL_S = 5.0  # the net under the bell
-Runner = Callable[[Job], None]
+
+Runner = Callable[[Job, jobs.Ahead], Job | None]
 
 
 class BellStorage(MemoryStorage):  # type: ignore[misc]
@@ -27,38 +30,133 @@ class BellStorage(MemoryStorage):  # type: ignore[misc]
     blocking = True
 
 
+@dataclass(frozen=True)
+class Busy:
+    """A thread at work: on which job, and since when by the monotonic clock."""
+
+    job: Job
+    began: float
+
+    @property
+    def is_overdue(self) -> bool:
+        return bool(time.monotonic() - self.began > self.job.timeout_s)
+
+
 class LedgerHuey(Huey):  # type: ignore[misc]
     """One queue of the ledger, seen by Huey as a queue of its own."""
 
-    def __init__(self, queue: str, holder: str, run: Runner) -> None:
+    def __init__(self, queue: str, holder: str, run: Runner, is_repeatable: Callable[[str], bool]) -> None:
         super().__init__(queue, results=False, storage_class=BellStorage)
         self.queue = queue
         self.holder = holder
         self.stopping = threading.Event()
-        self._door = threading.Lock()
-        self._task = self.task(name=f"{queue}.job")(run)
+        self._run_job = run
+        self._is_repeatable = is_repeatable
+        self._lock = threading.Lock()
+        self._wanted: set[int] = set()  # jobs that a thread here is claiming just now
+        self._ahead: dict[int, Job] = {}  # by thread: claimed with the end of the last one, begun next
+        self._busy: dict[int, Busy] = {}  # by thread
+        self._retired: set[int] = set()  # threads that overran their time: a spare has their place
+        self._task = self.task(name=f"{queue}.job")(self._run)
 
     def dequeue(self) -> Any:
         """Wait for the bell or the poll, then claim the next row; None lets Huey look at its stop flag."""
+        me = threading.get_ident()
+        if me in self._retired:
+            self.stopping.wait()
         if self.stopping.is_set():
             time.sleep(0.05)
             return None
-        count = bell.count(self.queue)
-        job = self._claim()
+        job = self._ahead.pop(me, None)
         if job is None:
-            bell.wait(self.queue, count, POLL_S)
-            return None
+            count = bell.count(self.queue)
+            job = self._claim()
+            if job is None:
+                bell.wait(self.queue, count, POLL_S)
+                return None
         return self._task.s(job)
 
     def read_schedule(self, timestamp: Any = None) -> list[Any]:
         """Nothing: the ledger promotes its own rows."""
         return []
 
+    def busy(self) -> dict[int, Busy]:
+        """Who works on what just now, by thread."""
+        with self._lock:
+            return dict(self._busy)
+
+    def unbegun(self) -> list[Job]:
+        """What was claimed ahead and never begun, once the threads have stopped."""
+        with self._lock:
+            left = list(self._ahead.values())
+            self._ahead.clear()
+        return left
+
+    def held(self) -> set[int]:
+        """The jobs that this process has in hand, by number."""
+        with self._lock:
+            return {entry.job.id for entry in self._busy.values()} | {job.id for job in self._ahead.values()}
+
+    def retire(self, thread: int) -> bool:
+        """This thread takes up nothing more, should it ever come back; False when that was said before."""
+        with self._lock:
+            is_new = thread not in self._retired
+            self._retired.add(thread)
+        return is_new
+
+    def stuck(self) -> int:
+        """Threads that overran their time and have not come back."""
+        with self._lock:
+            return len(self._retired & self._busy.keys())
+
+    def _run(self, job: Job) -> None:
+        me = threading.get_ident()
+        with self._lock:
+            self._busy[me] = Busy(job, time.monotonic())
+        try:
+            following = self._run_job(job, partial(self._claim_ahead, me))
+            if following is not None:
+                with self._lock:
+                    self._ahead[me] = following
+        finally:
+            with self._lock:
+                self._busy.pop(me, None)
+
     def _claim(self) -> Job | None:
-        with self._door:  # the bell wakes all: whoever comes second looks again before asking for the write lock
-            if not jobs.is_work_waiting(self.queue):
+        """The next job nobody here is claiming already; what may not be repeated is claimed on the disk."""
+        while True:
+            found = self._pick(lambda name: True)
+            if found is None:
                 return None
-            return jobs.claim(self.queue, self.holder, datetime.now(UTC))
+            job_id, name = found
+            try:
+                job = jobs.take(job_id, self.holder, datetime.now(UTC), durable=not self._is_repeatable(name))
+            finally:
+                self._wanted.discard(job_id)
+            if job is not None:
+                return job
+
+    def _claim_ahead(self, thread: int, is_durable: bool) -> Job | None:
+        """In the transaction that ends this thread's job: the next one, if that commit is good enough for it."""
+        if self.stopping.is_set() or thread in self._retired:
+            return None
+        found = self._pick(lambda name: is_durable or self._is_repeatable(name))
+        if found is None:
+            return None
+        try:
+            return jobs.taken(found[0], self.holder, datetime.now(UTC))
+        finally:
+            self._wanted.discard(found[0])
+
+    def _pick(self, suits: Callable[[str], bool]) -> tuple[int, str] | None:
+        with self._lock:
+            for job_id, name in jobs.upcoming(self.queue, 1 + len(self._wanted)):
+                if job_id not in self._wanted:
+                    if not suits(name):
+                        return None
+                    self._wanted.add(job_id)
+                    return job_id, name
+        return None
 
 
 class LedgerConsumer(Consumer):  # type: ignore[misc]
@@ -66,6 +164,14 @@ class LedgerConsumer(Consumer):  # type: ignore[misc]
 
     def _set_signal_handlers(self) -> None:
         """Left to the process."""
+
+    def add_spare(self) -> None:
+        """One more worker thread, in the place of one that is stuck."""
+        number = len(self.worker_threads) + 1
+        worker = self._create_worker()
+        thread = self._create_process(worker, f"Worker-{number}")
+        self.worker_threads.append((worker, thread))
+        thread.start()
 
 
 def consumer_of(huey: LedgerHuey, workers: int) -> LedgerConsumer:

@@ -48,6 +48,13 @@ class Queues:
     mode: str = "queue"
     url: str = ""
     workers: dict[str, int] = field(default_factory=dict)
+    timeout_s: dict[str, int] = field(default_factory=dict)
+    tries: dict[str, int] = field(default_factory=dict)
+    backoff_s: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    keep_done_days: int = 7
+    keep_done: int = 100
+    keep_failed_days: int = 30
+    keep_failed: int = 200
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,21 @@ class Sms:
 
 
 @dataclass(frozen=True)
+class Log:
+    level: str = "info"
+    format: str = "text"
+    file: str = "logs/edge.log"
+    max_mib: int = 4
+    keep: int = 5
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    endpoint: str = ""
+    service: str = "edge"
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything the box was told, and the state folder it was told in."""
 
@@ -118,6 +140,8 @@ class Settings:
     radius: Radius = Radius()
     modem: ModemSettings = ModemSettings()
     sms: Sms = Sms()
+    log: Log = Log()
+    telemetry: Telemetry = Telemetry()
 
     @property
     def database_path(self) -> Path:
@@ -131,7 +155,7 @@ class Settings:
 SECRETS = frozenset({"consumer_key", "consumer_secret", "passkey", "password", "radius_secret", "pin"})
 SECTIONS: dict[str, type[Any]] = {
     "box": Box, "web": Web, "database": Database, "queue": Queues, "mpesa": Mpesa, "radius": Radius,
-    "modem": ModemSettings, "sms": Sms,
+    "modem": ModemSettings, "sms": Sms, "log": Log, "telemetry": Telemetry,
 }  # fmt: skip
 
 
@@ -285,6 +309,8 @@ def _check(settings: Settings) -> list[str]:
     )
     faults.extend(_check_mpesa(settings.mpesa))
     faults.extend(_check_routers(settings.routers))
+    faults.extend(_check_log(settings.log))
+    demand(_is_url(settings.telemetry.endpoint), "[telemetry] endpoint: like http://127.0.0.1:4318, or empty")
     return faults
 
 
@@ -324,6 +350,17 @@ def _check_routers(routers: tuple[RouterSettings, ...]) -> list[str]:
             faults.append(f'{where} mode: "local" or "radius"')
         if router.mode == "radius" and len(router.radius_secret) < 8:
             faults.append(f"{where} radius_secret: needed in mode radius, at least 8 characters")
+    return faults
+
+
+def _check_log(log: Log) -> list[str]:
+    faults = []
+    if log.level not in ("debug", "info", "warning", "error"):
+        faults.append('[log] level: "debug", "info", "warning" or "error"')
+    if log.format not in ("text", "json"):
+        faults.append('[log] format: "text" or "json"')
+    if not 1 <= log.max_mib <= 1024 or not 1 <= log.keep <= 100:
+        faults.append("[log] max_mib: from 1 to 1024; keep: from 1 to 100")
     return faults
 
 

@@ -1,19 +1,21 @@
 """Job name → handler. A handler finds the row, asks the device, and returns what is to be written down."""
 
-import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from edge import holder, jobs
+from peewee import SqliteDatabase
+
+from edge import desk, history, holder, jobs, trace
+from edge.database import db
 from edge.devices.mpesa import read_stk_result
 from edge.devices.opening import Devices
 from edge.devices.router import Router
-from edge.domain import access, checks, events, inbox, messages, payments, throttle
+from edge.domain import access, breakers, checks, events, inbox, messages, payments, throttle
 from edge.errors import DeviceError, NotDurable, Refused, Unconfirmed, Unreachable
 from edge.models import Grant, Inbox, Job, Message, Payment
 from edge.models import Router as RouterRow
@@ -37,15 +39,28 @@ class Later(Exception):
         self.until = until
 
 
+def _unheard(percent: int, words: str = "") -> None:
+    """Progress of work that is no job."""
+
+
 @dataclass(frozen=True)
 class World:
-    """What a handler may ask: the devices, and the settings."""
+    """What a handler may ask: the devices, the settings, and to have its progress shown (percent, words)."""
 
     devices: Devices
     settings: Settings
+    progress: Callable[[int, str], None] = _unheard
 
 
-Handler = Callable[..., WriteDown | None]
+@dataclass(frozen=True)
+class Missed:
+    """The provider was not reached, and this is to be written down all the same."""
+
+    write_down: WriteDown
+    words: str
+
+
+Handler = Callable[..., WriteDown | Missed | None]
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,7 @@ class Task:
     unconfirmed: Verdict | None = None
     given_up: Verdict | None = None
     is_true_late: bool = False  # what it learnt holds, though the job was taken away meanwhile
+    provider: Callable[[dict[str, Any]], str] | None = None  # whose circuit breaker it heeds
 
 
 def _now() -> datetime:
@@ -85,7 +101,7 @@ def _after_push(payment_id: int, answer: Any, poll_s: tuple[int, ...], now: date
     payments.record_prompted(payment_id, answer, poll_s, now)
 
 
-def ask_payment(world: World, now: datetime, payment_id: int, step: int | None = None) -> WriteDown | None:
+def ask_payment(world: World, now: datetime, payment_id: int, step: int | None = None) -> WriteDown | Missed | None:
     """Ask M-Pesa how a checkout ended, inside its one rate limit; guests who wait come before the books."""
     payment = Payment.get_by_id(payment_id)
     if payment.checkout_request_id is None or payment.confirmed_at is not None:
@@ -96,10 +112,11 @@ def ask_payment(world: World, now: datetime, payment_id: int, step: int | None =
         raise Later(free_at)
     try:
         answer = world.devices.mpesa().query(payment.checkout_request_id)
-    except Unreachable:
+    except Unreachable as reason:
         if step is None and payment.state != "paid":
             raise
-        return lambda then: payments.record_unanswered(payment_id, told.poll_s, then, step)  # the list is the back-off
+        # The list is the back-off.
+        return Missed(lambda then: payments.record_unanswered(payment_id, told.poll_s, then, step), str(reason))
     return lambda then: payments.record_answer(payment_id, answer, told.poll_s, then, step)
 
 
@@ -157,6 +174,7 @@ def check_router(world: World, now: datetime, router_id: int) -> WriteDown | Non
 
     def write_down(then: datetime) -> None:
         words = facts.hotspot_words or f"RouterOS {facts.version}"
+        breakers.note_success(f"router:{router_id}", then)
         checks.record_router(router_id, facts.hotspot_ok, words, then, cure)
         if facts.clock is not None:
             checks.record_router_clock(router_id, (facts.clock - asked_at).total_seconds(), asked_at)
@@ -191,7 +209,12 @@ def _check_part(name: str, ask: Callable[[], str | None], cure: str) -> WriteDow
     except DeviceError as reason:
         trouble = str(reason)
         return lambda then: checks.record(name, "problem", trouble, then, cure)
-    return lambda then: checks.record(name, "ok", words, then)
+
+    def answered(then: datetime) -> None:
+        breakers.note_success(name, then)
+        checks.record(name, "ok", words, then)
+
+    return answered
 
 
 def send_sms(world: World, now: datetime, message_id: int) -> WriteDown | None:
@@ -210,16 +233,29 @@ def send_sms(world: World, now: datetime, message_id: int) -> WriteDown | None:
 
 def tidy(world: World, now: datetime) -> WriteDown | None:
     """Forget finished work and old events, by the chunk: between two of them guests are served."""
-    while jobs.prune(now) > 0:
+    while desk.prune(now, retention(world.settings)) > 0:
         pass
+    history.trim(now)
     events.trim()
     return None
+
+
+def retention(settings: Settings) -> desk.Retention:
+    """How long finished work is remembered, as the settings say."""
+    told = settings.queue
+    return desk.Retention(
+        timedelta(days=told.keep_done_days), told.keep_done, timedelta(days=told.keep_failed_days), told.keep_failed
+    )
 
 
 def _router(world: World, row: RouterRow) -> Router:
     return world.devices.router(
         row.host, row.port, row.username, row.password, tls=row.tls, server=row.hotspot_server
     )
+
+
+def _router_of(args: dict[str, Any]) -> str:
+    return f"router:{args['router_id']}"
 
 
 TASKS: dict[str, Task] = {
@@ -229,8 +265,9 @@ TASKS: dict[str, Task] = {
         unconfirmed=lambda args, words, now: payments.record_push_unconfirmed(args["payment_id"], words, now),
         given_up=lambda args, words, now: payments.record_push_refused(args["payment_id"], words, now),
         is_true_late=True,
+        provider=lambda args: "mpesa",
     ),
-    "payment.ask": Task(ask_payment, repeatable=True),
+    "payment.ask": Task(ask_payment, repeatable=True, provider=lambda args: "mpesa"),
     "inbox.settle": Task(
         settle_inbox, repeatable=True, given_up=lambda args, words, now: inbox.record_unsettled(args["inbox_id"], words)
     ),
@@ -238,11 +275,13 @@ TASKS: dict[str, Task] = {
         place_grant,
         repeatable=True,
         given_up=lambda args, words, now: access.record_not_placed(args["grant_id"], args["router_id"], words, now),
+        provider=_router_of,
     ),
     "grant.withdraw": Task(
         withdraw_grant,
         repeatable=True,
         given_up=lambda args, words, now: access.record_not_withdrawn(args["grant_id"], args["router_id"], words, now),
+        provider=_router_of,
     ),
     "router.check": Task(check_router, repeatable=True),
     "mpesa.check": Task(check_mpesa, repeatable=True),
@@ -253,6 +292,7 @@ TASKS: dict[str, Task] = {
         unconfirmed=lambda args, words, now: messages.mark_unconfirmed(args["message_id"], words, now),
         given_up=lambda args, words, now: messages.mark_failed(args["message_id"], words, now),
         is_true_late=True,
+        provider=lambda args: "modem",
     ),
     "box.tidy": Task(tidy, repeatable=True),
 }
@@ -267,65 +307,110 @@ def is_repeatable(name: str) -> bool:
     return name in TASKS and TASKS[name].repeatable
 
 
-def run(job: Job, world: World) -> None:
-    """Do one claimed job: ask outside any transaction, then write down the outcome and the end together."""
-    try:
-        _run(job, world)
-    except jobs.NotYours as reason:
-        log.warning("%s", reason)
+def _alone(is_durable: bool) -> Job | None:
+    """No job is claimed with the end of this one."""
+    return None
 
 
-def _run(job: Job, world: World) -> None:
+def run(job: Job, ahead: jobs.Ahead = _alone, *, world: World) -> Job | None:
+    """Do one claimed job: ask outside any transaction, then write down the outcome and the end together.
+
+    Returns the job that `ahead` claimed in that same transaction.
+    """
+    with trace.within(job.trace):
+        try:
+            return _run(job, world, ahead)
+        except jobs.NotYours as reason:
+            log.warning("%s", reason)
+            return None
+
+
+def _run(job: Job, world: World, ahead: jobs.Ahead) -> Job | None:
     task = TASKS.get(job.name)
     if task is None:
         jobs.give_up(job, f"this release knows no work named {job.name!r}", _now())
-        return
+        return None
+    provider = task.provider(job.args) if task.provider is not None else ""
+    closed_until = breakers.may_pass(provider, _now()) if provider else None
+    if closed_until is not None:
+        jobs.snooze(job, closed_until, _now())
+        return None
     try:
-        write_down = task.handler(world, _now(), **job.args)
+        write_down = task.handler(replace(world, progress=partial(jobs.record_progress, job)), _now(), **job.args)
     except Later as later:
         jobs.snooze(job, later.until, _now())
     except Unreachable as reason:
-        jobs.put_back(job, str(reason), _now(), _verdict(task.given_up, job, str(reason)))
+        if provider:
+            breakers.note_failure(provider, str(reason), _now())
+        _note(job, jobs.put_back(job, str(reason), _now(), _verdict(task.given_up, job, str(reason))))
     except Refused as reason:
+        _heard_from(provider)
         jobs.give_up(job, str(reason), _now(), _verdict(task.given_up, job, str(reason)))
+        _note(job, "failed")
     except Unconfirmed as reason:
         jobs.give_up(job, f"unconfirmed: {reason}", _now(), _verdict(task.unconfirmed, job, str(reason)))
+        _note(job, "failed")
+    except jobs.NotYours:
+        raise
     except Exception as fault:  # a fault of ours: the job tells it, and the worker lives on
         log.exception("job %s (%s) broke", job.id, job.name)
         _record_fault(job, task, f"{type(fault).__name__}: {fault}")
     else:
-        _finish(job, task, write_down)
+        if isinstance(write_down, Missed):
+            breakers.note_failure(provider, write_down.words, _now())
+            write_down = write_down.write_down
+        elif write_down is not None:
+            _heard_from(provider)
+        return _finish(job, task, write_down, ahead)
+    return None
 
 
-def _finish(job: Job, task: Task, write_down: WriteDown | None) -> None:
-    """Write down what came of it. The device has done its part, so a disk that is full is waited for a while."""
+def _heard_from(provider: str) -> None:
+    """It answered, whatever it said."""
+    if provider:
+        breakers.note_success(provider, _now())
+
+
+def _note(job: Job, state: str) -> None:
+    history.note(job, "retried" if state == "scheduled" else state, _now())
+
+
+def _finish(job: Job, task: Task, write_down: WriteDown | None, ahead: jobs.Ahead) -> Job | None:
+    """Write down what came of it. The device has done its part, so a disk that is full is waited for a while.
+
+    What may be repeated need not be flushed: a power cut that undoes its end has it done again.
+    """
+    durable = not task.repeatable
     for pause_s in (*WRITE_AGAIN_S, None):
         now = _now()
         outcome = None if write_down is None else partial(write_down, now)
         try:
-            jobs.finish(job, outcome, now)
-            return
+            following = jobs.finish(job, outcome, now, durable=durable, then=partial(ahead, durable))
+            history.note(job, "done", now)
+            return following
         except jobs.NotYours:
             if task.is_true_late and outcome is not None:
                 outcome()
             raise
         except NotDurable:
             if pause_s is None:
-                raise  # past its time-out the job is taken up again, as after a crash
+                raise  # nobody has it in hand then: the sweep takes it up again, as after a crash
             log.warning("job %s (%s) is done and can't be written down yet", job.id, job.name)
             time.sleep(pause_s)
         except Exception as fault:  # the outcome does not fit the books: tell it rather than hold the job for ever
             log.exception("the outcome of job %s (%s) could not be written down", job.id, job.name)
             _record_fault(job, task, f"{type(fault).__name__}: {fault}")
-            return
+            return None
+    return None
 
 
 def _record_fault(job: Job, task: Task, words: str) -> None:
     """What can't be repeated may have been done before the fault: a question, not a second try."""
     if task.repeatable:
-        jobs.put_back(job, words, _now(), _verdict(task.given_up, job, words))
+        _note(job, jobs.put_back(job, words, _now(), _verdict(task.given_up, job, words)))
     else:
         jobs.give_up(job, words, _now(), _verdict(task.unconfirmed, job, words))
+        _note(job, "failed")
 
 
 def _verdict(verdict: Verdict | None, job: Job, words: str) -> Callable[[], object] | None:
@@ -334,9 +419,15 @@ def _verdict(verdict: Verdict | None, job: Job, words: str) -> Callable[[], obje
 
 def rescue(now: datetime) -> int:
     """Take up the work of those who died."""
-    found = jobs.orphans(holder.is_alive)
-    if not found:
-        return 0
+    if isinstance(db.obj, SqliteDatabase):  # its file serves one machine: who does not live here is dead
+        found = jobs.orphans(lambda name: not holder.is_alive(name), lambda name: True, now)
+    else:
+        found = jobs.orphans(holder.is_gone, holder.is_here, now)
+    return take_up(found, now) if found else 0
+
+
+def take_up(orphans: list[Job], now: datetime) -> int:
+    """Work that nobody has in hand any more: again if that harms nobody, else a question. Returns how many."""
 
     def unconfirmed(job: Job) -> None:
         verdict = TASKS[job.name].unconfirmed if job.name in TASKS else None
@@ -348,16 +439,13 @@ def rescue(now: datetime) -> int:
         if verdict is not None:
             verdict(job.args, "the worker died during every attempt", now)
 
-    return jobs.rescue(found, is_repeatable, unconfirmed, given_up, now)
+    return jobs.rescue(orphans, is_repeatable, unconfirmed, given_up, now)
 
 
-def fail_overdue(now: datetime) -> int:
+def fail_overdue(job: Job) -> bool:
     """A job past its time-out is taken from its thread in the ledger, so that its late end is fenced."""
-    count = 0
-    for job in list(Job.select().where(Job.state == "running", Job.started_at.is_null(False))):
-        if now - job.started_at > timedelta(seconds=job.timeout_s):
-            task = TASKS.get(job.name, UNKNOWN)
-            with contextlib.suppress(jobs.NotYours):  # it ended while we looked
-                _record_fault(job, task, f"took longer than {job.timeout_s} s")
-                count += 1
-    return count
+    try:
+        _record_fault(job, TASKS.get(job.name, UNKNOWN), f"took longer than {job.timeout_s} s")
+    except jobs.NotYours:  # it ended while we looked
+        return False
+    return True

@@ -2,15 +2,15 @@
 
 import ctypes
 import logging
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from huey.consumer import Consumer
-
-from edge import holder, jobs, tasks
+from edge import history, holder, jobs, tasks, trace
 from edge.bell import bell
 from edge.database import close_database, transaction
 from edge.devices import radius
@@ -18,7 +18,7 @@ from edge.devices.opening import Devices
 from edge.devices.radius import FreeRadius
 from edge.domain import access, checks, clock, inbox, payments
 from edge.errors import EdgeError
-from edge.ledger import LedgerHuey, consumer_of
+from edge.ledger import LedgerConsumer, LedgerHuey, consumer_of
 from edge.models import Heartbeat, Job, Router
 from edge.settings import Settings
 from edge.texts import data_folder
@@ -26,6 +26,7 @@ from edge.texts import data_folder
 log = logging.getLogger("edge.worker")
 
 STOP_WITHIN_S = 15.0
+MOST_STUCK = 6  # threads; then the process is worn out and begins anew
 LONGEST_NAP_S = 1.0
 
 
@@ -42,39 +43,53 @@ class Workers:
         self.holder = holder.own_name()
         self.devices = Devices(settings)
         self.world = tasks.World(self.devices, settings)
-        self._consumers: list[Consumer] = []
+        self._consumers: list[LedgerConsumer] = []
         self._hueys: list[LedgerHuey] = []
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._radius: FreeRadius | None = None
+        self._unheld: set[int] = set()  # ours in the ledger, and in nobody's hand when last looked at
+        self._begun_at = _now()
 
     def start(self) -> None:
         """Rescue what an earlier life left, then begin. Call from the main thread."""
         bell.listen(self.settings.bell_path)
         self._beat()
-        rescued = tasks.rescue(_now())
+        # A process that began anew by itself has the name of its earlier life.
+        own = list(Job.select().where(Job.state == "running", Job.holder == self.holder))
+        rescued = tasks.take_up(own, _now()) + tasks.rescue(_now())
         if rescued:
             log.warning("%d jobs of an earlier life taken up again", rescued)
         self._ensure_radius()
         run = partial(tasks.run, world=self.world)
         for name in self.queues:
-            huey = LedgerHuey(name, self.holder, run)
+            huey = LedgerHuey(name, self.holder, run, tasks.is_repeatable)
             consumer = consumer_of(huey, jobs.QUEUES[name].workers)
             self._hueys.append(huey)
             self._consumers.append(consumer)
             consumer.start()
-        for rhythm in (self._promote, self._keep_time):
+        for rhythm in (self._promote, self._keep_time, self._watch_times):
             thread = threading.Thread(target=rhythm, name=rhythm.__name__.strip("_"), daemon=True)
             thread.start()
             self._threads.append(thread)
 
-    def watch(self) -> None:
-        """Let Huey replace workers that died; call now and then from the main thread."""
+    def watch(self) -> str:
+        """Let Huey replace workers that died; call now and then. Returns why to begin anew, empty when all is well."""
         for consumer in self._consumers:
             consumer.check_worker_health()
+        stuck = self.stuck()
+        if stuck >= MOST_STUCK:
+            return f"{stuck} workers are stuck"
+        beat = Heartbeat.get_or_none(Heartbeat.holder == self.holder)
+        asked = None if beat is None else beat.restart_asked_at
+        return "a restart was asked for" if asked is not None and asked > self._begun_at else ""
+
+    def stuck(self) -> int:
+        """Threads that overran their job's time and have not come back."""
+        return sum(huey.stuck() for huey in self._hueys)
 
     def stop(self) -> None:
-        """Finish the work in hand within the limit; what is not finished is rescued by the next life."""
+        """Finish the work in hand within the limit; what is not finished then is put back, if that harms nobody."""
         self._stopping.set()
         for huey in self._hueys:
             huey.stopping.set()
@@ -87,10 +102,33 @@ class Workers:
                 thread.join(max(0.0, until - time.monotonic()))
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
+        self._put_back_what_is_left()
+        history.flush(_now())
         if self._radius is not None:
             self._radius.stop()
         self.devices.close()
         _forget_heartbeat(self.holder)
+
+    def _put_back_what_is_left(self) -> None:
+        for huey in self._hueys:
+            for job in huey.unbegun():
+                jobs.unclaim(job, _now())
+            cut_off = [entry.job for entry in huey.busy().values() if tasks.is_repeatable(entry.job.name)]
+            tasks.take_up(cut_off, _now())  # the rest is a question, which the next life asks
+
+    def _watch_times(self) -> None:
+        """Whoever overruns his job's time loses it, and a spare takes his place; by the steady clock."""
+        while not self._stopping.wait(0.5):
+            try:
+                for huey, consumer in zip(self._hueys, self._consumers, strict=True):
+                    for thread, entry in huey.busy().items():
+                        if entry.is_overdue and huey.retire(thread):
+                            log.error("job %s (%s) overran its %s s", entry.job.id, entry.job.name, entry.job.timeout_s)
+                            tasks.fail_overdue(entry.job)
+                            consumer.add_spare()
+            except Exception:  # a full disk must not end the watch
+                log.exception("time-outs could not be watched")
+        close_database()
 
     def _promote(self) -> None:
         """Scheduled work becomes waiting when its time comes."""
@@ -111,6 +149,7 @@ class Workers:
         rhythms: list[tuple[float, Callable[[], object]]] = [
             (20.0, self._beat),
             (5.0, self._sweep),
+            (10.0, lambda: history.flush(_now())),
             (60.0, self._promise_checks),
             (3600.0, partial(_promise_once, "box.tidy", "log-rotation", "h", {})),
         ]
@@ -127,13 +166,13 @@ class Workers:
         close_database()
 
     def _beat(self) -> None:
-        _record_beat(self.holder, {name: jobs.QUEUES[name].workers for name in self.queues}, _now())
+        _record_beat(self.holder, {name: jobs.QUEUES[name].workers for name in self.queues}, self.stuck(), _now())
 
     def _sweep(self) -> None:
         """Look first, write only where something is to be done: an idle box leaves its card alone."""
         now = _now()
         if Job.select().where(Job.state == "running").exists():
-            tasks.fail_overdue(now)
+            self._take_up_what_nobody_holds(now)
             tasks.rescue(now)
         inbox.promise_forgotten(now)
         payments.expire_if_due(now)
@@ -143,6 +182,14 @@ class Workers:
             self._check_radius(now)
         if not clock.is_trusted(now):
             self._beat()  # perhaps a router has vouched for it meanwhile
+
+    def _take_up_what_nobody_holds(self, now: datetime) -> None:
+        """Its end could not be written down: after two looks it is taken up as after a crash."""
+        held = {job_id for huey in self._hueys for job_id in huey.held()}
+        own = Job.select().where(Job.state == "running", Job.holder == self.holder)
+        loose = {job.id: job for job in own if job.id not in held}
+        tasks.take_up([job for job_id, job in loose.items() if job_id in self._unheld], now)
+        self._unheld = set(loose)
 
     def _promise_checks(self) -> None:
         for router in Router.select():
@@ -183,11 +230,11 @@ class Workers:
 
 
 @transaction
-def _record_beat(name: str, queues: dict[str, int], now: datetime) -> None:
+def _record_beat(name: str, queues: dict[str, int], stuck: int, now: datetime) -> None:
     """One write: this process lives, its leases hold, and the clock is judged."""
-    Heartbeat.insert(holder=name, queues=queues, started_at=now, seen_at=now).on_conflict(
-        conflict_target=[Heartbeat.holder], update={Heartbeat.seen_at: now}
-    ).execute()
+    Heartbeat.insert(
+        holder=name, queues=queues, started_at=now, seen_at=now, host=socket.gethostname(), pid=os.getpid()
+    ).on_conflict(conflict_target=[Heartbeat.holder], update={Heartbeat.seen_at: now, Heartbeat.stuck: stuck}).execute()
     Heartbeat.delete().where(Heartbeat.seen_at < now - timedelta(days=1)).execute()
     jobs.renew(name, now)
     clock.beat(now, is_synchronised(), clock.router_offsets(now))
@@ -202,9 +249,10 @@ def _promise_once(name: str, queue: str, period: str, args: dict[str, object], l
     """Periodic work, promised once however many processes there are: its key names the minute or hour."""
     now = _now()
     stamp = f"{now:%Y%m%d%H}" if period.endswith("h") else f"{now:%Y%m%d%H%M}"
-    jobs.promise(
-        name, queue, now, args=args, lane=lane, priority=jobs.LOW, once_key=f"cron:{name}:{period}:{stamp}"
-    )
+    with trace.within(trace.new()):
+        jobs.promise(
+            name, queue, now, args=args, lane=lane, priority=jobs.LOW, once_key=f"cron:{name}:{period}:{stamp}"
+        )
 
 
 def work_once(settings: Settings, queues: Iterable[str] = ()) -> int:
@@ -220,7 +268,7 @@ def work_once(settings: Settings, queues: Iterable[str] = ()) -> int:
             )
             if claimed is None:
                 return done
-            tasks.run(claimed, workers.world)
+            tasks.run(claimed, world=workers.world)
             done += 1
     finally:
         workers.devices.close()

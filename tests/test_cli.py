@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from edge import database, demo, settings
+from edge import database, demo, jobs, settings
 from edge.__main__ import edge
 from edge.cli.command import CHECKOUT, Asked
 from edge.domain import payments, people
@@ -135,8 +135,11 @@ def test_the_example_settings_are_the_defaults(tmp_path):
     defaults = settings.load(tmp_path, environ={})
     for section, keys in told.items():
         expected = asdict(getattr(defaults, section))
-        if section == "queue":
-            expected.pop("workers"), keys.pop("workers")
+        if section == "queue":  # each queue's own numbers stand beside its name in the contract
+            for part in ("workers", "timeout_s", "tries", "backoff_s"):
+                del expected[part]
+                told_of = {name: tuple(v) if isinstance(v, list) else v for name, v in keys.pop(part).items()}
+                assert told_of == {name: getattr(queue, part) for name, queue in jobs.QUEUES.items()}
         assert {key: tuple(v) if isinstance(v, list) else v for key, v in keys.items()} == expected, section
 
 

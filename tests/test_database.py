@@ -223,13 +223,14 @@ def test_an_older_database_is_copied_and_brought_up_to_date_in_one_step(box):
         step()
         raise ValueError("half way")
 
+    newest = schema.migrate(box.path)
     with pytest.raises(ValueError):
-        schema.migrate(box.path, (broken,))
-    assert schema.migrate(box.path) == 1
-    assert schema.migrate(box.path, (step,)) == 2
+        schema.migrate(box.path, (*schema.STEPS, broken))
+    assert schema.migrate(box.path) == newest
+    assert schema.migrate(box.path, (*schema.STEPS, step)) == newest + 1
     assert db.execute_sql("SELECT colour FROM plans").fetchall() == [("blue",)]
     copies = list(box.folder.glob("edge.db.before-*"))
-    assert [copy.name for copy in copies] == ["edge.db.before-2"]
+    assert [copy.name for copy in copies] == [f"edge.db.before-{newest + 1}"]
     assert sqlite3.connect(copies[0]).execute("SELECT name FROM plans").fetchall() == [("1 hour",)]
 
 

@@ -2,16 +2,17 @@
 
 import contextlib
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 
-from edge import holder, jobs, tasks
+from edge import desk, holder, jobs, tasks
 from edge.bell import bell
 from edge.database import db
 from edge.domain import clock
 from edge.errors import BadInput
 from edge.models import Event, Job
+from edge.settings import Settings
+from edge.tasks import World
 
 
 def promise(box, queue="payments", name="work", **more):
@@ -136,7 +137,7 @@ def test_a_lane_has_one_job_running_across_all_queues(box, at_once):
     running = [job for job in won if job is not None]
     assert sorted(job.lane for job in running) == ["router:1", "router:2"]
     assert free in {job.id for job in running}
-    assert not any(jobs.is_work_waiting(queue) for queue in ("provisioning", "router-checks", "router-data"))
+    assert not any(jobs.upcoming(queue) for queue in ("provisioning", "router-checks", "router-data"))
 
 
 @pytest.mark.parametrize("end", ["finish", "put_back", "snooze", "give_up"])
@@ -158,7 +159,7 @@ def test_a_lane_that_is_free_again_wakes_every_queue_that_waits_for_it(box, ring
 def test_a_clock_that_steps_back_hides_no_waiting_work(box):
     promise(box)
     box.now -= timedelta(hours=3)
-    assert jobs.is_work_waiting("payments")
+    assert jobs.upcoming("payments")
     assert claim(box) is not None
 
 
@@ -237,7 +238,7 @@ def test_a_retry_by_hand_is_a_whole_round_and_the_attempt_never_goes_back(box):
     for expected in (10, 30, "failed"):
         assert fails(box, job) == expected
         job = again(box, job.id) if expected != "failed" else job
-    assert jobs.retry([job.id], box.now) == 1
+    assert desk.retry([job.id], box.now) == 1
     job = claim(box)
     assert job.attempt == 4
     assert fails(box, job) == 10
@@ -257,10 +258,10 @@ def test_what_is_told_of_a_failure_stays_short(box):
 def test_only_failed_work_is_retried(box):
     job_id = promise(box)
     with pytest.raises(BadInput, match="only failed jobs"):
-        jobs.retry([job_id], box.now)
+        desk.retry([job_id], box.now)
     with pytest.raises(BadInput):
-        jobs.retry([999], box.now)
-    assert jobs.retry(None, box.now) == 0
+        desk.retry([999], box.now)
+    assert desk.retry(None, box.now) == 0
 
 
 def test_a_retry_of_all_takes_the_newest_of_twins_and_none_that_is_under_way(box):
@@ -268,7 +269,7 @@ def test_a_retry_of_all_takes_the_newest_of_twins_and_none_that_is_under_way(box
         promise(box, unique_key=key)
         jobs.give_up(claim(box), "no", box.now)
     under_way = promise(box, unique_key="b")
-    assert jobs.retry(None, box.now) == 2
+    assert desk.retry(None, box.now) == 2
     assert [job.unique_key for job in box.jobs("work", "waiting")] == ["a", None, "b"]
     assert [job.id for job in box.jobs("work", "failed")] == [1, 3]
     assert state(under_way) == "waiting"
@@ -319,10 +320,15 @@ def test_the_clocks_beat_mends_delays(box):
 # Rescue
 
 
+def orphans(box, alive=()):
+    """On this machine; `alive` are its living processes."""
+    return jobs.orphans(lambda name: name not in alive, lambda name: True, box.now)
+
+
 def rescue(box, alive=(), repeatable=True):
     told = []
     count = jobs.rescue(
-        jobs.orphans(lambda name: name in alive), lambda name: repeatable,
+        orphans(box, alive), lambda name: repeatable,
         lambda job: told.append("unconfirmed"), lambda job: told.append("given up"), box.now,
     )  # fmt: skip
     return count, told
@@ -363,7 +369,7 @@ def test_one_that_was_taken_up_elsewhere_keeps_nobody_waiting(box):
     ids = [promise(box) for _ in range(3)]
     for _ in ids:
         claim(box, who="dead")
-    found = jobs.orphans(lambda name: False)
+    found = orphans(box)
     jobs.finish(found[1], None, box.now)
     assert jobs.rescue(found, lambda name: True, lambda job: None, lambda job: None, box.now) == 2
     assert [state(job_id) for job_id in ids] == ["waiting", "done", "waiting"]
@@ -384,9 +390,9 @@ def test_finished_work_is_forgotten_by_the_chunk(box):
     old = datetime.now(UTC) - timedelta(days=8)
     row = {"name": "work", "queue": "default", "state": "done", "run_at": old, "tries": 1, "timeout_s": 1}
     Job.insert_many([row | {"created_at": old, "finished_at": old} for _ in range(1203)]).execute()
-    assert jobs.prune(datetime.now(UTC)) == 500
+    assert desk.prune(datetime.now(UTC)) == 500
     job_id = promise(box, "log-rotation", "box.tidy")
-    tasks.run(claim(box, "log-rotation"), SimpleNamespace())
+    tasks.run(claim(box, "log-rotation"), world=World(None, Settings(state=box.folder)))
     assert [job.id for job in Job.select()] == [job_id]
 
 
@@ -402,7 +408,7 @@ def test_how_long_finished_work_is_remembered(box, state_, once_key, age_days, s
         name="work", queue="default", state=state_, run_at=at, tries=1, timeout_s=1, created_at=at, finished_at=at,
         once_key=once_key,
     )  # fmt: skip
-    assert jobs.prune(box.now) == (0 if stays else 1)
+    assert desk.prune(box.now) == (0 if stays else 1)
 
 
 def test_the_queues_are_counted(box):
@@ -412,7 +418,7 @@ def test_the_queues_are_counted(box):
     claim(box, "sms")
     jobs.give_up(claim(box), "no", box.now)
     promise(box)
-    table = jobs.counts(box.after(seconds=90))
+    table = desk.counts(box.after(seconds=90))
     assert table["payments"] == {
         "name": "payments", "waiting": 1, "scheduled": 1, "running": 0, "done": 0, "failed": 1, "oldest_s": 90,
     }  # fmt: skip

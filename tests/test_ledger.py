@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from edge import jobs
+from edge import desk, jobs
 from edge.bell import Bell, bell
 from edge.database import db, transaction
 from edge.domain import access, payments
@@ -52,13 +52,13 @@ def busy(box, gate):
 
 LOOKS = {
     "claim": lambda box: jobs.claim("sms", "us", box.now),
-    "is work waiting": lambda box: jobs.is_work_waiting("payments"),
+    "upcoming": lambda box: jobs.upcoming("payments"),
     "is promotion due": lambda box: jobs.is_promotion_due(box.now),
     "next due": lambda box: jobs.next_due(box.now),
     "promote": lambda box: jobs.promote(box.now),
     "renew": lambda box: jobs.renew("us", box.now),
-    "orphans": lambda box: jobs.orphans(lambda name: True),
-    "counts": lambda box: jobs.counts(box.now),
+    "orphans": lambda box: jobs.orphans(lambda name: True, lambda name: True, box.now),
+    "counts": lambda box: desk.counts(box.now),
     "cancel": lambda box: jobs.cancel("k2", box.now),
     "hurry": lambda box: jobs.hurry("router:1", box.now),
     "finish in a lane": lambda box: jobs.finish(Job.get(Job.state == "running"), None, box.now),
@@ -84,7 +84,7 @@ def test_no_frequent_look_reads_a_whole_history(busy, look):
 
 
 def test_the_claim_walks_its_own_index_in_order(busy):
-    plan = " / ".join(plan_of((jobs.NEXT, ("payments",))))
+    plan = " / ".join(plan_of((jobs.NEXT, ("payments", 1))))
     assert "SEARCH j USING INDEX jobs_next (queue=?)" in plan
     assert "jobs_held" in plan
     assert "TEMP B-TREE" not in plan
@@ -137,12 +137,12 @@ def test_a_ring_before_the_wait_is_not_lost():
 def test_hueys_workers_do_what_is_promised_once(box, shared_writer):
     done, order = [], threading.Lock()
 
-    def run(job):
+    def run(job, ahead):
         with order:
             done.append(job.id)
-        jobs.finish(job, None, box.now)
+        return jobs.finish(job, None, box.now, then=lambda: ahead(True))
 
-    huey = LedgerHuey("payments", "us", run)
+    huey = LedgerHuey("payments", "us", run, lambda name: True)
     consumer = consumer_of(huey, 3)
     ids = [promise(box) for _ in range(20)]
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
@@ -172,7 +172,7 @@ def test_an_idle_look_leaves_the_card_alone(box, gate):
     before = (box.folder / "edge.db-wal").stat().st_size
     nothing()
     for queue in jobs.QUEUES:
-        assert not jobs.is_work_waiting(queue)
+        assert not jobs.upcoming(queue)
     assert (payments.expire_if_due(box.now), access.sweep_if_due(box.now)) == (0, 0)
     assert (box.folder / "edge.db-wal").stat().st_size == before
     assert Placement.select().count() == 0

@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
-from edge import holder, jobs
+from edge import desk, holder, jobs
 from edge.database import transaction
 from edge.errors import BadInput
 from edge.models import Heartbeat, Job
@@ -17,7 +17,7 @@ TOO_OLD_S, TOO_OLD_QUICK_S = 300, 60
 def status(now: datetime) -> dict[str, Any]:
     """Counts per queue, whether all is well, and if not, why: the contract's queue-status. Ages in seconds."""
     alive = workers(now)
-    entries = [{**entry, "workers": alive[name]} for name, entry in jobs.counts(now).items()]
+    entries = [{**entry, "workers": alive[name]} for name, entry in desk.counts(now).items()]
     reasons = _reasons(entries, bool(alive))
     return {"queues": entries, "healthy": not reasons, "reasons": reasons}
 
@@ -67,7 +67,7 @@ def retry(job_id: int, now: datetime) -> None:
         raise BadInput("This work is not failed, or not any more.", "job")
     if job.unique_key in _promised_again():
         raise BadInput("The same work is under way again already.", "job")
-    jobs.retry([job_id], now)
+    desk.retry([job_id], now)
 
 
 @transaction
@@ -79,7 +79,7 @@ def retry_all(now: datetime) -> int:
         if job.unique_key is None or job.unique_key not in taken:
             taken.add(job.unique_key)
             chosen.append(job.id)
-    return jobs.retry(chosen, now) if chosen else 0
+    return desk.retry(chosen, now) if chosen else 0
 
 
 def _promised_again() -> set[str | None]:

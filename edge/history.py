@@ -1,0 +1,76 @@
+"""What the queues did, minute by minute: counted in memory, written now and then, kept when jobs are forgotten."""
+
+import threading
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from edge import database
+from edge.database import db
+from edge.models import Job, JobMinute
+
+KEPT_FOR = timedelta(days=31)
+
+
+@dataclass
+class _Sum:
+    done: int = 0
+    failed: int = 0
+    retried: int = 0
+    run_s: float = 0.0
+    run_max_s: float = 0.0
+    wait_s: float = 0.0
+    wait_max_s: float = 0.0
+
+
+_lock = threading.Lock()
+_sums: dict[tuple[int, str, str], _Sum] = defaultdict(_Sum)
+
+# What another process wrote of the same minute is added to.
+ADD = """
+INSERT INTO job_minutes (minute, queue, name, done, failed, retried, run_s, run_max_s, wait_s, wait_max_s)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (minute, queue, name) DO UPDATE SET
+  done = job_minutes.done + excluded.done, failed = job_minutes.failed + excluded.failed,
+  retried = job_minutes.retried + excluded.retried, run_s = job_minutes.run_s + excluded.run_s,
+  wait_s = job_minutes.wait_s + excluded.wait_s,
+  run_max_s = CASE WHEN excluded.run_max_s > job_minutes.run_max_s THEN excluded.run_max_s
+                   ELSE job_minutes.run_max_s END,
+  wait_max_s = CASE WHEN excluded.wait_max_s > job_minutes.wait_max_s THEN excluded.wait_max_s
+                    ELSE job_minutes.wait_max_s END
+"""
+
+
+def note(job: Job, outcome: str, now: datetime) -> None:
+    """One attempt has ended: `done`, `failed` or `retried`. A crash forgets what was not flushed; the jobs do not."""
+    began = job.started_at or now
+    run_s = max(0.0, (now - began).total_seconds())
+    wait_s = max(0.0, (began - job.run_at).total_seconds())
+    with _lock:
+        entry = _sums[int(now.timestamp() // 60), job.queue, job.name]
+        setattr(entry, outcome, getattr(entry, outcome) + 1)
+        entry.run_s += run_s
+        entry.run_max_s = max(entry.run_max_s, run_s)
+        entry.wait_s += wait_s
+        entry.wait_max_s = max(entry.wait_max_s, wait_s)
+
+
+def flush(now: datetime) -> None:
+    """Write down what was counted since; a power cut may undo it."""
+    with _lock:
+        counted = dict(_sums)
+        _sums.clear()
+    if counted:
+        database.writer.write(partial(_add, counted), durable=False)
+
+
+def _add(counted: dict[tuple[int, str, str], _Sum]) -> None:
+    for key, entry in counted.items():
+        db.execute_sql(ADD, (*key, *vars(entry).values()))
+
+
+def trim(now: datetime) -> None:
+    """Forget what is older than a month."""
+    oldest = int((now - KEPT_FOR).timestamp() // 60)
+    database.writer.write(lambda: JobMinute.delete().where(JobMinute.minute < oldest).execute(), durable=False)
