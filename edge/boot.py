@@ -2,25 +2,30 @@
 
 import gc
 import logging
+import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 from edge import database, jobs, schema, texts
 from edge.bell import bell
 from edge.domain import network
 from edge.errors import EdgeError
 from edge.settings import BadSettings, Settings
+from edge.supervisor import Supervisor, Watchdog
 from edge.web import WebServer
 from edge.worker import Workers
 
 log = logging.getLogger("edge.boot")
 
-WATCH_EVERY_S = 10.0
+WATCH_EVERY_S = 2.0
 
 
 class NoBoxYet(EdgeError):
@@ -84,6 +89,10 @@ class Service:
         self.web = _open_web(settings) if web else None
         self.workers = Workers(settings, queues) if work else None
         self._ending = threading.Event()
+        self._why_again = ""  # begin anew after the end
+        self._environ = dict(os.environ)
+        self._supervisor = Supervisor.from_environment()
+        self._watchdog = Watchdog(self._supervisor)
 
     def start(self) -> None:
         """Begin serving. Call from the main thread, with the box open."""
@@ -125,18 +134,45 @@ class Service:
         self.serve(lambda: [say(line) for line in self.words()])
 
     def heed(self) -> None:
-        """From now on SIGTERM and Ctrl-C end `serve`, also when they come while things still start."""
+        """From now on SIGTERM and Ctrl-C end `serve`, also while things still start; SIGHUP begins anew."""
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, self.end)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, lambda *_: self.renew("SIGHUP"))
+
+    def renew(self, why: str) -> None:
+        """End in good order, and begin anew in the same process: the settings are read again."""
+        self._why_again = why
+        self._ending.set()
 
     def serve(self, ready: Callable[[], object]) -> None:
         """Once started: tell by `ready`, serve until the end is asked for, stop."""
+        if self.web is not None:
+            self._watchdog.register("web", self.web.probe)
+        if self.workers is not None:
+            self._watchdog.register("workers", self.workers.probe)
         ready()
+        self._supervisor.ready("; ".join(self.words()))
+        beat_at = time.monotonic()
         while not self._ending.wait(WATCH_EVERY_S):
-            if self.workers is not None:
-                self.workers.watch()
+            why = self.workers.watch() if self.workers is not None else ""
+            if why:
+                self.renew(why)
+            if self._supervisor.watchdog_s is not None and time.monotonic() >= beat_at:
+                beat_at = time.monotonic() + self._supervisor.watchdog_s - WATCH_EVERY_S
+                self._watchdog.beat()
+        self._supervisor.reloading() if self._why_again else self._supervisor.stopping()
         self.stop()
+        if self._why_again:
+            log.warning("beginning anew: %s", self._why_again)
+            _begin_anew(self._environ)
+
+
+def _begin_anew(environ: dict[str, str]) -> NoReturn:
+    """The same command in the same process, from its first line; whoever started it notices nothing."""
+    command = Path("/proc/self/cmdline").read_bytes().split(b"\0")[:-1]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(os.readlink("/proc/self/exe"), command, environ)
 
 
 def _open_web(settings: Settings) -> WebServer:

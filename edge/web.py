@@ -14,6 +14,7 @@ from urllib.parse import quote
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 from waitress.server import create_server
 
+from edge import trace
 from edge.domain import payments, people
 from edge.door import PREPARED, Dispatcher, Prepared, accept_in_crowds
 from edge.errors import BadInput, NotDurable
@@ -153,7 +154,8 @@ class Sealed:
                 done(None if told is None else _prepared(told[0], "application/json", told[1]))
 
             begin, last = found
-            begin(last, environ, self.settings, _client(environ, self.settings), datetime.now(UTC), answer)
+            with trace.within(trace.new()):
+                begin(last, environ, self.settings, _client(environ, self.settings), datetime.now(UTC), answer)
         except Exception:  # whatever it is, the route's own handler meets it again and tells it as all faults are told
             done(None)
 
@@ -186,10 +188,9 @@ def _guarded(route: Route) -> Callable[..., Any]:
         request.environ["edge.now"] = datetime.now(UTC)
         request.environ["edge.client"] = _client(request.environ, settings)
         try:
-            refusal = _refusal(route, settings)
-            if refusal is not None:
-                return refusal
-            return route.handler(**parts)
+            with trace.within(trace.from_traceparent(request.get_header("traceparent", ""))):
+                refusal = _refusal(route, settings)
+                return route.handler(**parts) if refusal is None else refusal
         except BadInput as reason:
             return _told(reason, route)
         except NotDurable:
@@ -331,6 +332,10 @@ class WebServer:
 
     def start(self) -> None:
         self._thread.start()
+
+    def probe(self) -> str:
+        """Empty while the loop runs that reads the sockets."""
+        return "" if self._thread.is_alive() else "the web server's loop has ended"
 
     def stop(self) -> None:
         self._server.close()

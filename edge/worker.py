@@ -26,6 +26,7 @@ from edge.texts import data_folder
 log = logging.getLogger("edge.worker")
 
 STOP_WITHIN_S = 15.0
+STANDSTILL_S = 60.0  # of the rhythm that renews leases: the watchdog is told
 MOST_STUCK = 6  # threads; then the process is worn out and begins anew
 LONGEST_NAP_S = 1.0
 
@@ -50,6 +51,7 @@ class Workers:
         self._radius: FreeRadius | None = None
         self._unheld: set[int] = set()  # ours in the ledger, and in nobody's hand when last looked at
         self._begun_at = _now()
+        self._turned_at = time.monotonic()
 
     def start(self) -> None:
         """Rescue what an earlier life left, then begin. Call from the main thread."""
@@ -83,6 +85,14 @@ class Workers:
         beat = Heartbeat.get_or_none(Heartbeat.holder == self.holder)
         asked = None if beat is None else beat.restart_asked_at
         return "a restart was asked for" if asked is not None and asked > self._begun_at else ""
+
+    def probe(self) -> str:
+        """Empty while the box's rhythms keep their time."""
+        ended = [thread.name for thread in self._threads if not thread.is_alive()]
+        if ended and not self._stopping.is_set():
+            return f"{', '.join(ended)} ended"
+        still_s = time.monotonic() - self._turned_at
+        return f"the rhythm has stood still for {still_s:.0f} s" if still_s > STANDSTILL_S else ""
 
     def stuck(self) -> int:
         """Threads that overran their job's time and have not come back."""
@@ -155,6 +165,7 @@ class Workers:
         ]
         due = [0.0] * len(rhythms)
         while not self._stopping.is_set():
+            self._turned_at = time.monotonic()
             for place, (every_s, act) in enumerate(rhythms):
                 if time.monotonic() >= due[place]:
                     due[place] = time.monotonic() + every_s
