@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench import measures
+from bench import ledger, measures
 from bench.measures import Row
 
 
@@ -42,7 +42,13 @@ def plan(folder: Path) -> list[tuple[str, Callable[[], list[Row]]]]:
         found += [
             ("slow", partial(measures.callbacks, shim, label)),
             ("slow", partial(measures.sustained, 200, shim, label)),
+            ("slow", partial(measures.paced_callbacks, shim, label)),
+            ("jobs", partial(ledger.slow_throughput, shim)),
         ]
+    found += [
+        ("jobs", ledger.latency), ("jobs", ledger.throughput), ("jobs", ledger.idle), ("jobs", ledger.rescue),
+        ("old", ledger.old_age),
+    ]  # fmt: skip
     return found
 
 

@@ -31,6 +31,21 @@ def burst(port: int, requests: Sequence[bytes]) -> list[tuple[float, int, int]]:
     return asyncio.run(_burst(port, requests))
 
 
+async def _paced(port: int, requests: Sequence[bytes], a_second: float) -> list[tuple[float, int, int]]:
+    gate = asyncio.Event()
+    gate.set()
+    began, tasks = time.perf_counter(), []
+    for number, request in enumerate(requests):
+        await asyncio.sleep(max(0.0, began + number / a_second - time.perf_counter()))
+        tasks.append(asyncio.create_task(_one(port, request, gate)))
+    return await asyncio.gather(*tasks)
+
+
+def paced(port: int, requests: Sequence[bytes], a_second: float) -> list[tuple[float, int, int]]:
+    """So many requests a second, whether those before were answered or not, each on a new connection."""
+    return asyncio.run(_paced(port, requests, a_second))
+
+
 def once(port: int, request: bytes) -> int:
     """One request on a connection of its own; its status."""
     with socket.create_connection(("127.0.0.1", port)) as line:
