@@ -75,6 +75,7 @@ class Box:
 def seed(count: int) -> list[Waiting]:
     """This many prompted checkouts of plan 1, written by the domain's own verbs."""
     found = []
+    payments.PROMPTS_IN_ALL = 1_000_000  # here; the box under measurement keeps its limit
     for number in range(count):
         now = datetime.now(UTC)
         wish = payments.Wish(plan_id=1, msisdn=f"2547{number:08d}", mac="")

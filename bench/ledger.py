@@ -74,8 +74,8 @@ def _grow_old(count: int) -> None:
     """So much finished work, spread over an hour."""
     db.execute_sql(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) "
-        "INSERT INTO jobs (queue, name, args, state, priority, run_at, attempt, tries, backoff, timeout_s, cause, errors,"
-        " created_at, started_at, finished_at, trace, deaths, progress_words) "
+        "INSERT INTO jobs (queue, name, args, state, priority, run_at, attempt, tries, backoff, timeout_s, cause,"
+        " errors, created_at, started_at, finished_at, trace, deaths, progress_words) "
         "SELECT 'default', 'bench.nothing', '{}', 'done', 0, ? - i % 3600, 1, 3, '[2,4,8]', 60, '', '[]',"
         " ? - i % 3600, ? - i % 3600, ? - i % 3600, 'x', 0, '' FROM n WHERE ? > 0",
         (count, *[time.time()] * 4, count),
@@ -136,11 +136,11 @@ def throughput(finished: int = 0, label: str = "") -> list[Row]:
     ours_in, ours_out = _ours("", finished)
     theirs_in, theirs_out = _hueys()
     ratio = ours_out / theirs_out
+    run = f"{ours_out:.0f}; Huey's SQLite {theirs_out:.0f}: × {ratio:.2f}"
     return [
         Row(f"durable jobs promised a second{label}", f"{ours_in:.0f}; Huey's SQLite {theirs_in:.0f}"),
-        Row(f"durable jobs run a second, 4 workers{label}", f"{ours_out:.0f}; Huey's SQLite {theirs_out:.0f}: × {ratio:.2f}",
-            "× 0.6", ratio >= 0.6),
-    ]  # fmt: skip
+        Row(f"durable jobs run a second, 4 workers{label}", run, "× 0.6", ratio >= 0.6),
+    ]
 
 
 def slow_throughput(shim: str) -> list[Row]:
@@ -244,6 +244,3 @@ def _cpu(pid: int) -> float:
 def _memory_mb(pid: int) -> float:
     rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(row.split()[1]) for row in rows if row.startswith("Rss:")) / 1024
-
-
-
