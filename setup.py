@@ -22,6 +22,7 @@ NEEDS = [
     "urllib3>=1.26",
     "waitress>=3.0.2",
 ]
+TELEMETRY = ["opentelemetry-api>=1.20", "opentelemetry-sdk>=1.20", "opentelemetry-exporter-otlp-proto-http>=1.20"]
 EXTRAS = {
     "test": [
         "hypothesis>=6.100",
@@ -32,9 +33,13 @@ EXTRAS = {
         "ruff>=0.6",
         "selenium>=4.20",
         "types-requests>=2.28",
+        "psycopg[binary]>=3.1",
+        "redis>=5.0",
+        *TELEMETRY,
     ],
     "postgres": ["psycopg[binary]>=3.1"],
     "redis": ["redis>=5.0"],
+    "telemetry": TELEMETRY,
 }
 
 setup(

@@ -1,13 +1,11 @@
 """The `edge` command: every noun in one place."""
 
-import logging
-import os
-
 import click
 
-from edge import __version__
-from edge.cli import doctor, first_run, payments, plans, queue, routers, serving, simulate, staff
+from edge import __version__, logs
+from edge.cli import doctor, first_run, payments, plans, queue, routers, serving, simulate, staff, workers
 from edge.cli.command import BoxGroup
+from edge.settings import Log
 
 
 @click.group(cls=BoxGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,19 +19,14 @@ def edge() -> None:
 
 for command in (
     first_run.init, serving.run, serving.web, serving.worker, serving.demo, simulate.simulate, doctor.doctor,
-    routers.router, plans.plan, payments.payment, queue.queue, staff.staff,
+    routers.router, plans.plan, payments.payment, queue.queue, workers.workers, staff.staff,
 ):  # fmt: skip
     edge.add_command(command)
 
 
 def main() -> None:
     """Run the command line."""
-    logging.basicConfig(
-        level=os.environ.get("EDGE_LOG", "INFO").upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    for name in ("huey", "urllib3"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it would tell of every burst, line by line
+    logs.configure(Log())
     edge(prog_name="edge")
 
 

@@ -1,5 +1,6 @@
 """Opens the box in its order and closes it again: database, words, queues, the routers that the settings name."""
 
+import faulthandler
 import gc
 import logging
 import os
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
-from edge import database, jobs, schema, texts
+from edge import database, jobs, schema, telemetry, texts
 from edge.bell import bell
 from edge.domain import network
 from edge.errors import EdgeError
@@ -111,6 +112,7 @@ class Service:
             self.web.stop()
         if self.workers is not None:
             self.workers.stop()
+        telemetry.stop()
         close_box()
 
     def words(self) -> list[str]:
@@ -129,6 +131,7 @@ class Service:
 
     def run(self, say: Callable[[str], object] = log.info) -> None:
         """Start, say what runs, serve until SIGTERM or Ctrl-C, stop."""
+        faulthandler.enable()  # when the watchdog ends us, the journal shows where each thread stood
         self.heed()
         self.start()
         self.serve(lambda: [say(line) for line in self.words()])
@@ -153,12 +156,13 @@ class Service:
         ready()
         self._supervisor.ready("; ".join(self.words()))
         beat_at = time.monotonic()
-        while not self._ending.wait(WATCH_EVERY_S):
+        beat_s = self._supervisor.watchdog_s
+        while not self._ending.wait(WATCH_EVERY_S if beat_s is None else min(WATCH_EVERY_S, beat_s)):
             why = self.workers.watch() if self.workers is not None else ""
             if why:
                 self.renew(why)
-            if self._supervisor.watchdog_s is not None and time.monotonic() >= beat_at:
-                beat_at = time.monotonic() + self._supervisor.watchdog_s - WATCH_EVERY_S
+            if beat_s is not None and time.monotonic() >= beat_at:
+                beat_at = time.monotonic() + beat_s - min(WATCH_EVERY_S, beat_s)
                 self._watchdog.beat()
         self._supervisor.reloading() if self._why_again else self._supervisor.stopping()
         self.stop()

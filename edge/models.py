@@ -1,5 +1,6 @@
 """Every table: its columns, its states, and the queries it is known by."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -54,28 +55,31 @@ class Table(Model):
     @classmethod
     def create(cls, **given: Any) -> Self:
         """Write a new row, with the defaults of what is not given."""
-        row = cls._insert("INSERT", given)
+        row = cls._insert(given, "")
         assert row is not None
         return row
 
     @classmethod
     def create_unless_there(cls, **given: Any) -> Self | None:
         """The same; None when a unique column has its value already."""
-        return cls._insert("INSERT OR IGNORE", given)
+        return cls._insert(given, "ON CONFLICT DO NOTHING ")
 
     @classmethod
-    def _insert(cls, verb: str, given: dict[str, Any]) -> Self | None:
+    def _insert(cls, given: dict[str, Any], unless: str) -> Self | None:
         row = cls(**given)
         values = row.__data__
         fields = [field for field in cls._meta.sorted_fields if field.name in values]
         found = db.execute_sql(
-            _insert_words(verb, *_named(cls), tuple(field.column_name for field in fields)),
+            _insert_words(unless, *_named(cls), tuple(field.column_name for field in fields)),
             [field.db_value(values[field.name]) for field in fields],
         ).fetchone()
-        if found is not None:
-            row._pk = found[0]
-            row._dirty.clear()
-        return None if found is None else row
+        if found is None:
+            return None
+        row._pk = found[0]
+        row._dirty.clear()
+        if cls._meta.auto_increment and cls._meta.primary_key.name in given:
+            db.pass_number(*_named(cls))
+        return row
 
     @classmethod
     def get_by_id(cls, pk: Any) -> Self:
@@ -111,9 +115,9 @@ def _named(table: type[Table]) -> tuple[str, str]:
 
 
 @cache
-def _insert_words(verb: str, table: str, key: str, columns: tuple[str, ...]) -> str:
+def _insert_words(unless: str, table: str, key: str, columns: tuple[str, ...]) -> str:
     names, marks = ", ".join(f'"{name}"' for name in columns), ", ".join("?" for _ in columns)
-    return f'{verb} INTO "{table}" ({names}) VALUES ({marks}) RETURNING "{key}"'
+    return f'INSERT INTO "{table}" ({names}) VALUES ({marks}) {unless}RETURNING "{key}"'
 
 
 @cache
@@ -301,6 +305,11 @@ class Payment(Table):
     @property
     def is_open(self) -> bool:
         return self.state in self.OPEN
+
+    @property
+    def trace(self) -> str:
+        """The one trace of everything that is done for this payment, whoever sets it in motion."""
+        return hashlib.blake2b(self.token.encode(), digest_size=16).hexdigest()
 
 
 class Grant(Table):

@@ -42,6 +42,10 @@ class Web:
 class Database:
     url: str = "sqlite:///edge.db"
 
+    @property
+    def is_file(self) -> bool:
+        return not self.url.startswith("postgresql:")
+
 
 @dataclass(frozen=True)
 class Queues:
@@ -145,14 +149,25 @@ class Settings:
 
     @property
     def database_path(self) -> Path:
+        """Where the database lies when it is a file."""
         return self.state / self.database.url.removeprefix("sqlite:///")
+
+    @property
+    def database_place(self) -> Path | str:
+        """The file, or the address of the server."""
+        return self.database_path if self.database.is_file else self.database.url
+
+    @property
+    def delivery_url(self) -> str:
+        """What carries rings to other machines: Redis where it is named, else the database server."""
+        return self.queue.url or self.database.url
 
     @property
     def bell_path(self) -> Path:
         return self.state / "bell.sock"
 
 
-SECRETS = frozenset({"consumer_key", "consumer_secret", "passkey", "password", "radius_secret", "pin"})
+SECRETS = frozenset({"consumer_key", "consumer_secret", "passkey", "password", "radius_secret", "pin", "url"})
 SECTIONS: dict[str, type[Any]] = {
     "box": Box, "web": Web, "database": Database, "queue": Queues, "mpesa": Mpesa, "radius": Radius,
     "modem": ModemSettings, "sms": Sms, "log": Log, "telemetry": Telemetry,
@@ -302,16 +317,39 @@ def _check(settings: Settings) -> list[str]:
         demand(_is_network(network), f"[mpesa] callback_allow: {network!r} is not a network like 196.201.214.0/24")
     demand(_is_url(settings.web.public_url), "[web] public_url: write it like https://pay.example.org, or empty")
     demand(settings.queue.mode in ("queue", "inline"), '[queue] mode: "queue" or "inline"')
-    demand(not settings.queue.url, "[queue] url: Redis is not supported yet; leave it empty")
-    demand(
-        settings.database.url.startswith("sqlite:///"),
-        "[database] url: only sqlite:///… is supported yet; PostgreSQL comes with a later release",
-    )
+    faults.extend(_check_places(settings))
     faults.extend(_check_mpesa(settings.mpesa))
     faults.extend(_check_routers(settings.routers))
     faults.extend(_check_log(settings.log))
     demand(_is_url(settings.telemetry.endpoint), "[telemetry] endpoint: like http://127.0.0.1:4318, or empty")
     return faults
+
+
+def _check_places(settings: Settings) -> list[str]:
+    """Where the rows are, and what carries rings to other machines."""
+    faults = []
+    url, is_file = settings.database.url, settings.database.is_file
+    if is_file and not url.startswith("sqlite:///"):
+        faults.append("[database] url: write sqlite:///edge.db, or postgresql://USER:PASSWORD@HOST/NAME")
+    if not is_file and not _is_server(url, ("postgresql",)):
+        faults.append("[database] url: write it like postgresql://edge:PASSWORD@db.example.org/edge")
+    if settings.queue.url and not _is_server(settings.queue.url, ("redis", "rediss", "unix")):
+        faults.append("[queue] url: write it like redis://:PASSWORD@10.0.0.5:6379/0, or leave it empty")
+    if settings.queue.url and is_file:
+        faults.append("[queue] url: Redis is for many machines, which need [database] url = \"postgresql://…\" too")
+    if not is_file and any(router.mode == "radius" for router in settings.routers):
+        faults.append('[[routers]] mode: "radius" reads the SQLite file of one machine; beside PostgreSQL use "local"')
+    return faults
+
+
+def _is_server(url: str, schemes: tuple[str, ...]) -> bool:
+    """An address of one of these kinds; of a database, its name as well."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in schemes and (parts.scheme != "postgresql" or len(parts.path) > 1)
 
 
 def _check_mpesa(mpesa: Mpesa) -> list[str]:

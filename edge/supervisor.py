@@ -9,6 +9,7 @@ from collections.abc import Callable, MutableMapping
 log = logging.getLogger("edge.supervisor")
 
 TELL_WITHIN_S = 1.0
+BEGIN_ANEW_WITHIN_S = 600  # TimeoutStartSec of the units: a large database on a slow card is checked first
 
 Probe = Callable[[], str]
 
@@ -31,12 +32,14 @@ class Supervisor:
         return cls(address, _interval(environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", "")))
 
     def ready(self, status: str = "") -> bool:
-        """It serves; also the end of `reloading`."""
-        return self.tell("READY=1", *([f"STATUS={status}"] if status else []))
+        """It serves; also the end of `reloading`: the watchdog waits as long as ever again."""
+        watched = [] if self.watchdog_s is None else [f"WATCHDOG_USEC={self.watchdog_s * 2_000_000:.0f}"]
+        return self.tell("READY=1", *watched, *([f"STATUS={status}"] if status else []))
 
     def reloading(self) -> bool:
-        """It reads its settings again; `ready` must follow."""
-        return self.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        """It begins anew; `ready` must follow. The watchdog, which does not sleep meanwhile, is asked for patience."""
+        patience = [] if self.watchdog_s is None else [f"WATCHDOG_USEC={BEGIN_ANEW_WITHIN_S * 1_000_000}"]
+        return self.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}", *patience)
 
     def stopping(self) -> bool:
         """It is on its way out: what is in hand is being finished."""

@@ -14,12 +14,12 @@ from urllib.parse import quote
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 from waitress.server import create_server
 
-from edge import trace
+from edge import telemetry, trace
 from edge.domain import payments, people
 from edge.door import PREPARED, Dispatcher, Prepared, accept_in_crowds
 from edge.errors import BadInput, NotDurable
 from edge.models import StaffSession
-from edge.pages import api, callbacks, dashboard, machines, portal, staff_api
+from edge.pages import api, board, callbacks, dashboard, machines, portal, staff_api
 from edge.pages.rendering import render
 from edge.settings import Settings
 from edge.texts import say
@@ -72,7 +72,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/.well-known/captive-portal", machines.captive_portal, GUEST),
     Route("GET", "/health", machines.health, MACHINE),
     Route("GET", "/ready", machines.ready, MACHINE),
-    Route("GET", "/metrics", machines.metrics, MACHINE),
+    Route("GET", "/metrics", machines.figures, MACHINE),
     Route("GET", "/admin/sign-in", dashboard.sign_in_page, GUEST),
     Route("POST", "/admin/sign-in", dashboard.sign_in_post, GUEST),
     Route("POST", "/admin/sign-out", dashboard.sign_out_post, STAFF),
@@ -82,9 +82,22 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/admin/payments", dashboard.payments_page, STAFF),
     Route("GET", "/admin/payments/<payment_id:int>", dashboard.payment_page, STAFF),
     Route("POST", "/admin/payments/<payment_id:int>/recheck", dashboard.recheck_post, STAFF),
-    Route("GET", "/admin/jobs", dashboard.failed_jobs_page, TECH),
-    Route("POST", "/admin/jobs/retry", dashboard.retry_all_post, TECH),
-    Route("POST", "/admin/jobs/<job_id:int>/retry", dashboard.retry_job_post, TECH),
+    Route("GET", "/admin/queues", board.board_page, STAFF),
+    Route("GET", "/admin/queues/live", board.board_live, STAFF),
+    Route("GET", "/admin/queues/<name>", board.queue_page, STAFF),
+    Route("POST", "/admin/queues/<name>/retry", board.retry_queue, TECH),
+    Route("POST", "/admin/queues/<name>/clear", board.clear_queue, TECH),
+    Route("POST", "/admin/queues/<name>/pause", board.pause_queue, TECH),
+    Route("POST", "/admin/queues/<name>/resume", board.resume_queue, TECH),
+    Route("POST", "/admin/workers/restart", board.restart_workers, TECH),
+    Route("GET", "/admin/jobs", board.old_address, STAFF),
+    Route("POST", "/admin/jobs/retry", board.retry_all, TECH),
+    Route("GET", "/admin/jobs/<job_id:int>", board.job_page, STAFF),
+    Route("POST", "/admin/jobs/<job_id:int>/retry", board.retry_job, TECH),
+    Route("POST", "/admin/jobs/<job_id:int>/cancel", board.cancel_job, TECH),
+    Route("POST", "/admin/jobs/<job_id:int>/now", board.hasten_job, TECH),
+    Route("POST", "/admin/jobs/<job_id:int>/move", board.move_job, TECH),
+    Route("GET", "/sms/queue/status", staff_api.sms_queue_status, STAFF),
     Route("GET", "/api/admin/queue-status", staff_api.queue_status, STAFF),
     Route("GET", "/api/admin/events", staff_api.events, STAFF),
 )
@@ -188,7 +201,7 @@ def _guarded(route: Route) -> Callable[..., Any]:
         request.environ["edge.now"] = datetime.now(UTC)
         request.environ["edge.client"] = _client(request.environ, settings)
         try:
-            with trace.within(trace.from_traceparent(request.get_header("traceparent", ""))):
+            with trace.within(_trace(settings)), telemetry.span(f"{route.method} {route.path}"):
                 refusal = _refusal(route, settings)
                 return route.handler(**parts) if refusal is None else refusal
         except BadInput as reason:
@@ -198,6 +211,12 @@ def _guarded(route: Route) -> Callable[..., Any]:
             return _no(route, 503, "The box can't keep anything just now.", {"Retry-After": "5"})
 
     return call
+
+
+def _trace(settings: Settings) -> str:
+    """Our own proxy may name the trace; a stranger may not write into our books which of them belong together."""
+    is_ours = networks.contains(settings.web.trusted_proxies, request.environ.get("REMOTE_ADDR", ""))
+    return trace.from_traceparent(request.get_header("traceparent", "")) if is_ours else trace.new()
 
 
 def _mend_headers(environ: dict[str, Any]) -> None:
@@ -234,7 +253,7 @@ def _no(route: Route, status: int, words: str, headers: dict[str, str] | None = 
 
 def _refusal(route: Route, settings: Settings) -> HTTPResponse | None:
     """Default deny: None only when this caller may pass."""
-    for_staff = route.path.startswith(("/admin", "/api/admin"))
+    for_staff = route.path.startswith(("/admin", "/api/admin", "/sms/"))
     if for_staff and not networks.contains(settings.web.admin_networks, request.environ["edge.client"]):
         return api.problem(404, "There is nothing here.")
     if isinstance(route.who, str):

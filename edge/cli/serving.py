@@ -2,7 +2,7 @@
 
 import click
 
-from edge import boot
+from edge import boot, logs, telemetry
 from edge import demo as rehearsal
 from edge.cli.command import BoxCommand, asked
 from edge.jobs import QUEUES
@@ -12,6 +12,9 @@ PORT = click.option("--port", type=click.IntRange(0, 65535), help="Listen here i
 
 
 def _serve(told: Settings, *, web: bool, work: bool, queues: tuple[str, ...] = ()) -> None:
+    process = "box" if web and work else "web" if web else "worker"
+    logs.configure(told.log, told.state, process)
+    telemetry.configure(told.telemetry, process)
     boot.open_box(told)
     boot.service_of(told, web=web, work=work, queues=queues).run(say=click.echo)
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from peewee import SQL
 
-from edge import database, jobs
+from edge import database, jobs, trace
 from edge.database import db, is_storage_fault, transaction
 from edge.domain import payments
 from edge.errors import BadInput, EdgeError
@@ -135,7 +135,7 @@ def settle(inbox_id: int, result: StkResult, now: datetime, doubt: str) -> str:
         return str(row.outcome)
     try:
         with db.savepoint():
-            outcome = _settle(_payment_of(row), doubt, result, now)
+            outcome = _settle_traced(_payment_of(row), doubt, result, now)
     except EdgeError as reason:
         outcome = f"not settled: {reason}"
     except Exception as reason:  # the row speaks for itself: let a job try the settlement again
@@ -152,7 +152,7 @@ def settle_again(inbox_id: int, result: StkResult, now: datetime) -> None:
     """A call whose settlement broke or was cut off; what proved nothing then proves nothing now."""
     row = Inbox.get_by_id(inbox_id)
     if not row.outcome or row.outcome.startswith(UNSETTLED):
-        row.put(outcome=_settle(_payment_of(row), "" if row.is_proof else "hint", result, now))
+        row.put(outcome=_settle_traced(_payment_of(row), "" if row.is_proof else "hint", result, now))
 
 
 def _payment_of(row: Inbox) -> Payment | None:
@@ -188,6 +188,11 @@ def _forget_strangers(newest_id: int) -> None:
         newest_first = (Inbox.received_at.desc(), Inbox.id.desc())
         hints = Inbox.select(Inbox.id).where(Inbox.payment.is_null()).order_by(*newest_first)
         Inbox.delete().where(Inbox.id.in_(hints.offset(HINTS_KEPT).limit(1_000_000))).execute()
+
+
+def _settle_traced(payment: Payment | None, doubt: str, result: StkResult, now: datetime) -> str:
+    with trace.within(trace.current() if payment is None else payment.trace):
+        return _settle(payment, doubt, result, now)
 
 
 def _settle(payment: Payment | None, doubt: str, result: StkResult, now: datetime) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from peewee import SQL, fn
 
-from edge import database, jobs, texts
+from edge import database, jobs, texts, trace
 from edge.database import transaction
 from edge.domain import access, events, messages, plans
 from edge.errors import BadInput
@@ -81,10 +81,11 @@ def initiate(wish: Wish, now: datetime) -> tuple[Payment, bool]:
         token=secrets.token_hex(16), secret=secrets.token_hex(20), plan=plan, msisdn=wish.msisdn, mac=wish.mac,
         amount_cents=plan.price_cents, idempotency_key=wish.idempotency_key, context=wish.context, created_at=now,
     )  # fmt: skip
-    jobs.promise(
-        "payment.prompt", "payments", now, args={"payment_id": payment.id}, priority=jobs.HIGH,
-        unique_key=f"prompt:{payment.id}", cause=f"payment:{payment.id}",
-    )  # fmt: skip
+    with trace.within(payment.trace):
+        jobs.promise(
+            "payment.prompt", "payments", now, args={"payment_id": payment.id}, priority=jobs.HIGH,
+            unique_key=f"prompt:{payment.id}", cause=f"payment:{payment.id}",
+        )  # fmt: skip
     return payment, True
 
 
