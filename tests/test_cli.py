@@ -20,7 +20,10 @@ from edge.texts import data_folder
 from edge.values.stk import PushAnswer
 
 PASSWORD = "a password of Njeri's own"
-NOUNS = ("init", "run", "web", "worker", "demo", "simulate", "doctor", "router", "plan", "payment", "queue", "staff")
+NOUNS = (
+    "init", "run", "web", "worker", "demo", "simulate", "doctor", "router", "plan", "payment", "queue", "workers",
+    "staff",
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -1,15 +1,20 @@
-"""What every command has in common: which box, which settings, plain text or JSON, and errors in words."""
+"""What every command has in common: which box, which settings, plain text or JSON, looking again, errors in words."""
 
 import json
 import os
+import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
+import peewee
 
 from edge import boot, settings
 from edge.errors import EdgeError
@@ -17,6 +22,13 @@ from edge.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 INSTALLED_STATE = Path("/var/lib/edge")
+
+Lines = Callable[[], Iterator[str]]
+
+WATCH = click.option(
+    "--watch", "every_s", is_flag=False, flag_value="2", default=None, type=click.FloatRange(0.1, 3600),
+    metavar="[SECONDS]", help="Look again every 2 seconds, or as many as you say, until Ctrl-C.",
+)  # fmt: skip
 
 
 @dataclass
@@ -54,13 +66,58 @@ def asked() -> Asked:
     return found
 
 
-def show(document: Any, lines: Callable[[], Iterator[str]]) -> None:
+def show(document: Any, lines: Lines) -> None:
     """One JSON document for programs, or lines for people."""
     if asked().as_json:
         click.echo(json.dumps(document, ensure_ascii=False, default=str))
         return
     for line in lines():
         click.echo(line)
+
+
+def watch(look: Callable[[], tuple[Any, Lines]], every_s: float | None, zone: ZoneInfo) -> None:
+    """Show what `look` finds; with `every_s` again and again until Ctrl-C.
+
+    On a terminal in place, with the time on the wall in `zone`; elsewhere each below the last, so that a pipe or a
+    file has them all. JSON is one document a line.
+    """
+    if every_s is None:
+        show(*look())
+        return
+    is_screen = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not asked().as_json
+    if is_screen:
+        click.echo("\n" * shutil.get_terminal_size().lines, nl=False)  # what stood there can be scrolled back to
+    try:
+        while True:
+            document, lines = look()
+            if asked().as_json:
+                show(document, lines)
+            else:
+                head = f"{datetime.now(UTC).astimezone(zone):%H:%M:%S}, every {every_s:g} s; Ctrl-C ends it"
+                (_draw if is_screen else _append)([head, "", *lines()])
+            time.sleep(every_s)
+    except KeyboardInterrupt:
+        if is_screen:
+            click.echo()
+
+
+def _draw(lines: list[str]) -> None:
+    """Over what stands on the screen, line by line: nothing flickers and nothing scrolls."""
+    width, height = shutil.get_terminal_size()
+    if len(lines) >= height:
+        room = max(0, height - 2)
+        lines = [*lines[:room], f"… {len(lines) - room} more lines: make the window taller"]
+    body = "".join(cut(line, width - 1) + "\x1b[K\n" for line in lines)
+    click.echo("\x1b[H" + body + "\x1b[J", nl=False)
+
+
+def _append(lines: list[str]) -> None:
+    click.echo("\n".join(lines) + "\n")
+
+
+def cut(text: str, most: int) -> str:
+    """At most so many letters; the last of them is … where more was said."""
+    return text if len(text) <= most else text[: max(0, most - 1)].rstrip() + "…"
 
 
 def table(rows: list[tuple[Any, ...]], heads: tuple[str, ...]) -> Iterator[str]:
@@ -107,7 +164,9 @@ class BoxCommand(click.Command):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except (EdgeError, OSError) as reason:
+        except BrokenPipeError:  # whoever read it, `head` perhaps, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (EdgeError, OSError, peewee.PeeweeException) as reason:
             if context.ensure_object(Asked).as_json:
                 click.echo(json.dumps({"error": str(reason)}))
             else:
