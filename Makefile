@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup parts demo simulate test lint bench deb clean
+.PHONY: help setup parts demo simulate test torture lint bench deb clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: setup parts ## run all tests
 lint: setup ## ruff and mypy --strict
 	$(BIN)/ruff check
 	$(BIN)/mypy --strict edge
+
+torture: setup ## sell for a long time while everything is killed, cut off and filled up: make torture CYCLES=1000 SEED=1
+	$(BIN)/python -m tests.torture --cycles $(or $(CYCLES),1000) --seed $(or $(SEED),1)
 
 bench: setup ## measure speed and what is written to the card
 	$(BIN)/python -m bench

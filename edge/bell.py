@@ -5,7 +5,8 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 log = logging.getLogger("edge.bell")
@@ -14,11 +15,13 @@ EVERY_QUEUE = "*"
 
 
 class Bell:
-    """A condition for threads of this process, and a Unix datagram for the worker in another."""
+    """A condition for threads of this process, a Unix datagram for the worker in another; a carrier goes farther."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._rings: dict[str, int] = {}
+        self._waiting: Counter[str] = Counter()
+        self._carrier: Callable[[list[str]], object] | None = None
         self._path: Path | None = None
         self._own: Path | None = None
         self._voice: socket.socket | None = None
@@ -26,6 +29,10 @@ class Bell:
     def point_to(self, path: Path) -> None:
         """Ring at this socket when the workers live in another process."""
         self._path = path
+
+    def carry(self, carrier: Callable[[list[str]], object] | None) -> None:
+        """Ring on other machines too: the carrier takes the names of queues and returns at once (`edge.delivery`)."""
+        self._carrier = carrier
 
     def ring(self, queues: Iterable[str] = (EVERY_QUEUE,)) -> None:
         """Wake whoever waits for one of these queues. Lost harmlessly when nobody listens: the poll finds the row."""
@@ -35,11 +42,14 @@ class Bell:
             log.exception("the bell broke; the workers' poll will find the row")
 
     def _ring(self, names: list[str]) -> None:
-        self._wake(names)
+        self.hear(names)
         if self._path is not None:
             self._call(self._path, names)
+        if self._carrier is not None:
+            self._carrier(names)
 
-    def _wake(self, names: list[str]) -> None:
+    def hear(self, names: Iterable[str]) -> None:
+        """It was rung elsewhere: wake whoever waits here."""
         with self._changed:
             for name in names:
                 self._rings[name] = self._rings.get(name, 0) + 1
@@ -48,8 +58,16 @@ class Bell:
     def wait(self, queue: str, seen: int, timeout_s: float) -> int:
         """Sleep until this queue was rung after `seen`, or the time is over; returns the count to pass next time."""
         with self._changed:
-            self._changed.wait_for(lambda: self.count(queue) != seen, timeout_s)
+            self._waiting[queue] += 1
+            try:
+                self._changed.wait_for(lambda: self.count(queue) != seen, timeout_s)
+            finally:
+                self._waiting[queue] -= 1
             return self.count(queue)
+
+    def is_awaited(self, queue: str) -> bool:
+        """Does somebody in this process wait for this queue?"""
+        return self._waiting[queue] > 0
 
     def count(self, queue: str) -> int:
         """How often this queue was rung."""
@@ -70,7 +88,7 @@ class Bell:
 
     def _hear(self, ear: socket.socket) -> None:
         while True:
-            self._wake(ear.recv(4096).decode(errors="replace").split() or [EVERY_QUEUE])
+            self.hear(ear.recv(4096).decode(errors="replace").split() or [EVERY_QUEUE])
 
     def _call(self, path: Path, names: list[str]) -> None:
         if self._voice is None:

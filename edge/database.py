@@ -1,8 +1,7 @@
-"""The one database file: how it is opened, and the one writer that shares its commits."""
+"""The one database: how it is opened, and the one writer that shares its commits."""
 
 import logging
 import queue
-import sqlite3
 import threading
 import time
 from collections import deque
@@ -15,21 +14,16 @@ from typing import Any, ParamSpec, TypeVar
 
 import peewee
 
+from edge import postgres, sqlite
 from edge.errors import EdgeError, NotDurable
+from edge.postgres import PostgresServer
+from edge.sqlite import SqliteFile
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 db = peewee.DatabaseProxy()
 
-PRAGMAS = {
-    "journal_mode": "wal",
-    "synchronous": "full",
-    "foreign_keys": 1,
-    "busy_timeout": 10_000,
-    "cache_size": -1_000,  # KiB a connection; each thread has its own
-    "journal_size_limit": 16 * 1024 * 1024,
-}
 BATCH = 64
 FOLLOWERS = 8  # in one transaction: whoever calls meanwhile waits for no more
 QUIET_S = 0.004  # nobody called for so long: time for what follows
@@ -38,23 +32,17 @@ LATEST_S = 0.2  # what follows is done between two batches when it waited for so
 Entry = tuple[Callable[[], Any], "Future[Any]", bool]
 log = logging.getLogger("edge.database")
 
-# SQLite's primary codes that blame one statement. Every other one (full, locked, read-only, damaged, input or
-# output) concerns the whole file, and nothing of the transaction may be called kept (sqlite.org/rescode.html).
-_STATEMENT_FAULTS = frozenset(
-    {
-        sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH,
-        sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_RANGE,
-    }
-)  # fmt: skip
-
 
 class DatabaseBroken(EdgeError):
-    """The file failed its integrity check; restore a backup before selling on."""
+    """It is damaged, or unfit for a box: a backup must be restored, or a fit one made, before selling on."""
 
 
-def open_database(path: Path) -> None:
-    """Bind every model to this file. Threads connect by themselves when they first ask."""
-    db.initialize(peewee.SqliteDatabase(str(path), pragmas=PRAGMAS, timeout=10, autoconnect=True))
+def open_database(place: Path | str) -> None:
+    """Bind every model to this file, or to the server of a postgresql:// address. Threads connect when they ask.
+
+    NoDriver when the library that the server needs is missing.
+    """
+    db.initialize(PostgresServer(place) if isinstance(place, str) else SqliteFile(place))
 
 
 def close_database() -> None:
@@ -64,21 +52,23 @@ def close_database() -> None:
 
 
 def quick_check() -> None:
-    """Raise DatabaseBroken with SQLite's own words when a page of the file is damaged."""
-    try:
-        words = [row[0] for row in db.execute_sql("PRAGMA quick_check").fetchall()]
-    except (peewee.DatabaseError, sqlite3.DatabaseError) as reason:  # too damaged to be read through
-        words = [str(reason)]
-    if words != ["ok"]:
-        raise DatabaseBroken("the database is damaged: " + "; ".join(words[:3]))
+    """Raise DatabaseBroken with the database's own words when it is damaged or unfit."""
+    words = db.faults()
+    if words:
+        raise DatabaseBroken("the database is " + "; ".join(words))
+
+
+def health() -> list[tuple[str, str, str]]:
+    """How the database does: state (ok, warning, problem), words and cure of each finding, for `edge doctor`."""
+    found: list[tuple[str, str, str]] = db.health()
+    return found
 
 
 def is_storage_fault(reason: BaseException | None) -> bool:
-    """Is this the file's fault (disk full, locked, damaged …), and not that of what was asked of it?"""
+    """Is this the database's fault (disk full, locked, away …), and not that of what was asked of it?"""
     seen = 0
     while reason is not None and seen < 10:
-        code = getattr(reason, "sqlite_errorcode", None)
-        if code is not None and code & 0xFF not in _STATEMENT_FAULTS:
+        if sqlite.is_storage_fault(reason) or postgres.is_storage_fault(reason):
             return True
         reason, seen = reason.__cause__ or reason.__context__, seen + 1
     return False
@@ -211,9 +201,8 @@ class Writer:
             self._caught_up.notify_all()
 
     def _flush_each_commit(self, wanted: bool) -> None:
-        """A flush keeps all earlier commits as well: the log is written in one order (sqlite.org/pragma.html)."""
         if wanted != self._is_flushed:
-            db.execute_sql("PRAGMA synchronous = FULL" if wanted else "PRAGMA synchronous = NORMAL")
+            db.flush_each_commit(wanted)
             self._is_flushed = wanted
 
     def _commit(self, batch: "list[Entry]") -> None:
@@ -242,14 +231,9 @@ def _attempt(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
         with db.savepoint():
             return work(), None
     except BaseException as reason:  # handed back to the caller, who waits for it
-        if is_storage_fault(reason) or not _is_alive():
+        if is_storage_fault(reason) or not db.is_alive():
             raise
         return None, reason
-
-
-def _is_alive() -> bool:
-    """On some faults SQLite undoes the whole transaction by itself; what follows would be kept piece by piece."""
-    return bool(db.connection().in_transaction)
 
 
 def write_alone(work: Callable[[], T]) -> T:

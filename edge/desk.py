@@ -10,7 +10,7 @@ from peewee import SQL, fn
 from edge import jobs
 from edge.database import transaction
 from edge.errors import BadInput
-from edge.models import Heartbeat, Job, Pause
+from edge.models import Batch, Heartbeat, Job, Pause
 
 PERIODIC_FOR = timedelta(days=1)
 LONGEST_AHEAD = timedelta(days=366)
@@ -93,6 +93,7 @@ def prune(now: datetime, kept: Retention = Retention(), limit: int = 500) -> int
         most = kept.failed if state == "failed" else kept.done
         if gone < limit and count > most:
             gone += _forget_oldest(queue, state, min(count - most, limit - gone))
+    Batch.delete().where(Batch.finished_at < now - max(kept.done_for, kept.failed_for)).execute()
     return gone
 
 

@@ -5,9 +5,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from operator import add
 
 from edge import database
 from edge.database import db
+from edge.errors import NotDurable
 from edge.models import Job, JobMinute
 
 KEPT_FOR = timedelta(days=31)
@@ -61,8 +63,23 @@ def flush(now: datetime) -> None:
     with _lock:
         counted = dict(_sums)
         _sums.clear()
-    if counted:
+    if not counted:
+        return
+    try:
         database.writer.write(partial(_add, counted), durable=False)
+    except NotDurable:
+        _count_back(counted)
+        raise
+
+
+def _count_back(counted: dict[tuple[int, str, str], _Sum]) -> None:
+    """It could not be written: it is written with the next."""
+    with _lock:
+        for key, kept in counted.items():
+            entry = _sums[key]
+            for name, value in vars(kept).items():
+                join = max if "_max_" in name else add
+                setattr(entry, name, join(getattr(entry, name), value))
 
 
 def _add(counted: dict[tuple[int, str, str], _Sum]) -> None:

@@ -1,6 +1,5 @@
 """The ledger of work: promise, claim, finish, put back, give up, rescue. A row survives what a message does not."""
 
-import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from peewee import SQL, fn
 from edge import database, trace
 from edge.bell import bell
 from edge.database import db, is_storage_fault, transaction
-from edge.errors import BadInput, EdgeError
+from edge.errors import BadInput, EdgeError, NotDurable
 from edge.models import Batch, Job
 
 log = logging.getLogger("edge.jobs")
@@ -25,6 +24,7 @@ HIGH, NORMAL, LOW = 10, 0, -10
 ERRORS_KEPT = 20
 TOO_LATE = "It was to be done at {} UTC, and could not be. Retry it if it is still wanted; else clear it."
 DEATHS = 3  # of worker processes in the middle of one job; then it is parked
+APART = timedelta(seconds=3)  # between those who died together before the last time: one of them killed the others
 CLOCK_SLACK = timedelta(minutes=1)
 
 # In SQLite's own words: the planner takes a partial index only where the query repeats its condition.
@@ -145,7 +145,8 @@ SELECT j.id, j.name FROM jobs j WHERE {IS_FREE} AND j.queue = ? ORDER BY j.prior
 """
 COLUMNS = ", ".join(f'"{field.column_name}"' for field in Job._meta.sorted_fields)
 TAKE = f"""
-UPDATE jobs SET state = 'running', attempt = attempt + 1, holder = ?, lease_until = ?, started_at = ?
+UPDATE jobs SET state = 'running', attempt = attempt + 1, holder = ?, lease_until = ?, started_at = ?,
+  progress = NULL, progress_words = ''
 WHERE id = (SELECT j.id FROM jobs j WHERE {IS_FREE} AND j.id = ?) RETURNING {COLUMNS}
 """
 
@@ -153,6 +154,11 @@ WHERE id = (SELECT j.id FROM jobs j WHERE {IS_FREE} AND j.id = ?) RETURNING {COL
 def upcoming(queue: str, count: int = 1) -> list[tuple[int, str]]:
     """Number and name of the next jobs that are due; a look that takes no lock."""
     return [(row[0], row[1]) for row in db.execute_sql(NEXT, (queue, count)).fetchall()]
+
+
+def waiting_queues() -> list[str]:
+    """The queues in which something waits."""
+    return [row[0] for row in db.execute_sql("SELECT DISTINCT queue FROM jobs WHERE state = 'waiting'").fetchall()]
 
 
 def claim(queue: str, holder: str, now: datetime) -> Job | None:
@@ -189,9 +195,7 @@ def finish(
     """
 
     def close() -> Job | None:
-        _close(job, "done", now, job.errors)
-        if write_down is not None:
-            write_down()
+        _close(job, "done", now, job.errors, write_down)
         return then() if then is not None else None
 
     return _write(close, durable)
@@ -204,7 +208,13 @@ def _write(work: Callable[[], T], durable: bool) -> T:
 @transaction
 def unclaim(job: Job, now: datetime) -> None:
     """It was claimed and never begun: as if it had not been, and no try is spent."""
-    _reopen(job, job.run_at if job.run_at <= now else now, now, tries=Job.tries + 1)
+    _reopen(job, _old_place(job, now), now, tries=Job.tries + 1)
+
+
+def _old_place(job: Job, now: datetime) -> datetime:
+    """In the line; never in the future, for the clock may have been put back."""
+    run_at: datetime = job.run_at
+    return min(run_at, now)
 
 
 def record_progress(job: Job, percent: int, words: str = "") -> None:
@@ -219,8 +229,7 @@ def record_progress(job: Job, percent: int, words: str = "") -> None:
 def put_back(job: Job, words: str, now: datetime, given_up: Callable[[], object] | None = None) -> str:
     """After an attempt that did nothing: later by the back-off, or `failed` when the tries are used up."""
     if job.attempt >= job.tries:
-        _close(job, "failed", now, _errors(job, words, now))
-        _tell(job, given_up)
+        _close(job, "failed", now, _errors(job, words, now), partial(_tell, job, given_up))
         return "failed"
     _reopen(job, now + timedelta(seconds=pause_s(job)), now, errors=_errors(job, words, now))
     return "scheduled"
@@ -242,8 +251,7 @@ def snooze(job: Job, until: datetime, now: datetime) -> None:
 @transaction
 def give_up(job: Job, words: str, now: datetime, write_down: Callable[[], object] | None = None) -> None:
     """It said no, or nobody knows: close as failed together with what that means."""
-    _close(job, "failed", now, _errors(job, words, now))
-    _tell(job, write_down)
+    _close(job, "failed", now, _errors(job, words, now), partial(_tell, job, write_down))
 
 
 @transaction
@@ -277,13 +285,17 @@ def hurry(lane: str, now: datetime) -> int:
 def promote(now: datetime) -> list[str]:
     """Scheduled work whose time has come is waiting now; what comes too late asks. Returns the queues to wake."""
     for late in Job.select().where(Job.state == "scheduled", Job.run_at <= now, Job.not_after < now):
-        note = {"attempt": late.attempt, "at": now.isoformat(), "words": TOO_LATE.format(f"{late.run_at:%d %b %H:%M}")}
-        late.put(state="failed", finished_at=now, errors=[*late.errors, note][-ERRORS_KEPT:])
+        late.put(state="failed", finished_at=now, errors=_errors(late, too_late_words(late), now))
         _count_out(late, "failed", now)
     due = Job.update(state="waiting").where(Job.state == "scheduled", Job.run_at <= now)
     queues = sorted({job.queue for job in due.returning(Job.queue).execute()})
     ring(queues)
     return queues
+
+
+def too_late_words(job: Job) -> str:
+    """What is asked of a person about work that could not begin in time."""
+    return TOO_LATE.format(f"{job.run_at:%d %b %H:%M}")
 
 
 def is_promotion_due(now: datetime) -> bool:
@@ -345,25 +357,32 @@ def rescue(
 
     Each in a transaction of its own, so that one which can't be taken up keeps nobody else waiting.
     """
-    count = 0
+    count = suspects = 0
     for job in orphans:
-        with contextlib.suppress(NotYours):  # another process was first
+        at = now + suspects * APART if job.deaths == DEATHS - 2 else _old_place(job, now)
+        suspects += job.deaths == DEATHS - 2
+        try:
             verdict = given_up if is_repeatable(job.name) else unconfirmed
-            _rescue(job, is_repeatable(job.name), partial(verdict, job), now)
+            _rescue(job, is_repeatable(job.name), partial(verdict, job), at, now)
             count += 1
+        except NotYours:  # another process was first
+            log.info("job %s (%s) was taken up elsewhere", job.id, job.name)
+        except NotDurable:
+            raise
+        except Exception:  # one that does not fit the books must not keep the others waiting
+            log.exception("job %s (%s) could not be taken up", job.id, job.name)
     return count
 
 
 @transaction
-def _rescue(job: Job, repeatable: bool, verdict: Callable[[], object], now: datetime) -> None:
+def _rescue(job: Job, repeatable: bool, verdict: Callable[[], object], at: datetime, now: datetime) -> None:
     deaths = job.deaths + 1
     parked = f"; parked, for {deaths} workers died of it" if deaths >= DEATHS else ""
     errors = _errors(job, "the worker died during this attempt" + parked, now)
     if repeatable and job.attempt < job.tries and not parked:
-        _reopen(job, job.run_at if job.run_at <= now else now, now, errors=errors, deaths=deaths)
+        _reopen(job, at, now, errors=errors, deaths=deaths)
     else:
-        _close(job, "failed", now, errors, deaths=deaths)
-        _tell(job, verdict)
+        _close(job, "failed", now, errors, partial(_tell, job, verdict), deaths=deaths)
 
 
 @transaction
@@ -405,14 +424,19 @@ def _complete(batch_id: int, now: datetime) -> None:
         told = batch.completion
         if told:
             promise(
-                told["name"], told["queue"], now, args={**told["args"], "batch_id": batch_id},
+                told["name"], told["queue"] if told["queue"] in QUEUES else "default", now,
+                args={**told["args"], "batch_id": batch_id},
                 once_key=f"batch:{batch_id}", cause=batch.name,
             )  # fmt: skip
 
 
-def _close(job: Job, state: str, now: datetime, errors: list[Any], **columns: Any) -> None:
-    """The fence: only the attempt that runs may end the job."""
+def _close(
+    job: Job, state: str, now: datetime, errors: list[Any], outcome: Callable[[], object] | None, **columns: Any
+) -> None:
+    """The fence: only the attempt that runs may end the job. Its outcome may promise more work of its batch."""
     _change(job, state=state, finished_at=now, errors=errors, **columns)
+    if outcome is not None:
+        outcome()
     _count_out(job, state, now)
 
 

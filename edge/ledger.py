@@ -10,16 +10,17 @@ from functools import partial
 from typing import Any
 
 from huey import Huey
-from huey.consumer import Consumer
+from huey.consumer import Consumer, Worker, WorkerRecycle
 from huey.storage import MemoryStorage
 
 from edge import jobs
 from edge.bell import bell
+from edge.database import close_database
 from edge.models import Job
 
 log = logging.getLogger("edge.ledger")
 
-POLL_S = 5.0  # the net under the bell
+POLL_S = 60.0  # the net under the bell is the worker's rhythm; this is the net under that
 
 Runner = Callable[[Job, jobs.Ahead], Job | None]
 
@@ -54,20 +55,17 @@ class LedgerHuey(Huey):  # type: ignore[misc]
         self._is_repeatable = is_repeatable
         self._lock = threading.Lock()
         self._wanted: set[int] = set()  # jobs that a thread here is claiming just now
-        self._ahead: dict[int, Job] = {}  # by thread: claimed with the end of the last one, begun next
-        self._busy: dict[int, Busy] = {}  # by thread
-        self._retired: set[int] = set()  # threads that overran their time: a spare has their place
+        self._ahead: dict[threading.Thread, Job] = {}  # claimed with the end of the last one, begun next
+        self._busy: dict[threading.Thread, Busy] = {}
+        self._retired: set[threading.Thread] = set()  # they overran their time: a spare has their place
         self._task = self.task(name=f"{queue}.job")(self._run)
 
     def dequeue(self) -> Any:
         """Wait for the bell or the poll, then claim the next row; None lets Huey look at its stop flag."""
-        me = threading.get_ident()
-        if me in self._retired:
-            self.stopping.wait()
         if self.stopping.is_set():
             time.sleep(0.05)
             return None
-        job = self._ahead.pop(me, None)
+        job = self._ahead.pop(threading.current_thread(), None)
         if job is None:
             count = bell.count(self.queue)
             job = self._claim()
@@ -80,8 +78,8 @@ class LedgerHuey(Huey):  # type: ignore[misc]
         """Nothing: the ledger promotes its own rows."""
         return []
 
-    def busy(self) -> dict[int, Busy]:
-        """Who works on what just now, by thread."""
+    def busy(self) -> dict[threading.Thread, Busy]:
+        """Who works on what just now."""
         with self._lock:
             return dict(self._busy)
 
@@ -97,12 +95,37 @@ class LedgerHuey(Huey):  # type: ignore[misc]
         with self._lock:
             return {entry.job.id for entry in self._busy.values()} | {job.id for job in self._ahead.values()}
 
-    def retire(self, thread: int) -> bool:
-        """This thread takes up nothing more, should it ever come back; False when that was said before."""
+    def overdue(self) -> dict[threading.Thread, Busy]:
+        """Who has overrun his job's time, and was not retired for it yet."""
         with self._lock:
-            is_new = thread not in self._retired
-            self._retired.add(thread)
-        return is_new
+            return {thread: entry for thread, entry in self._busy.items() if self._is_overdue(thread)}
+
+    def retire(self, thread: threading.Thread) -> bool:
+        """A spare gets the place of this thread; False when it came back meanwhile, or was retired before."""
+        with self._lock:
+            is_overdue = self._is_overdue(thread)
+            if is_overdue:
+                self._retired.add(thread)
+        return is_overdue
+
+    def _is_overdue(self, thread: threading.Thread) -> bool:
+        entry = self._busy.get(thread)
+        return entry is not None and entry.is_overdue and thread not in self._retired
+
+    def is_retired(self, thread: threading.Thread) -> bool:
+        return thread in self._retired
+
+    def leave(self) -> bool:
+        """Must this thread go, now that it has come back? What it had claimed ahead is let go."""
+        me = threading.current_thread()
+        if me not in self._retired:
+            return False
+        with self._lock:
+            self._retired.discard(me)
+            left = self._ahead.pop(me, None)
+        if left is not None:
+            jobs.unclaim(left, datetime.now(UTC))
+        return True
 
     def stuck(self) -> int:
         """Threads that overran their time and have not come back."""
@@ -110,7 +133,7 @@ class LedgerHuey(Huey):  # type: ignore[misc]
             return len(self._retired & self._busy.keys())
 
     def _run(self, job: Job) -> None:
-        me = threading.get_ident()
+        me = threading.current_thread()
         with self._lock:
             self._busy[me] = Busy(job, time.monotonic())
         try:
@@ -136,7 +159,7 @@ class LedgerHuey(Huey):  # type: ignore[misc]
             if job is not None:
                 return job
 
-    def _claim_ahead(self, thread: int, is_durable: bool) -> Job | None:
+    def _claim_ahead(self, thread: threading.Thread, is_durable: bool) -> Job | None:
         """In the transaction that ends this thread's job: the next one, if that commit is good enough for it."""
         if self.stopping.is_set() or thread in self._retired:
             return None
@@ -159,19 +182,35 @@ class LedgerHuey(Huey):  # type: ignore[misc]
         return None
 
 
+class LedgerWorker(Worker):  # type: ignore[misc]
+    """Huey's worker, which leaves when a spare got its place meanwhile."""
+
+    def loop(self, now: Any = None) -> None:
+        if self.huey.leave():
+            raise WorkerRecycle
+        super().loop(now)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        close_database()
+
+
 class LedgerConsumer(Consumer):  # type: ignore[misc]
     """Huey's consumer, but for signals: a process has one handler of them, and it is ours (`boot.Service`)."""
+
+    worker_class = LedgerWorker
 
     def _set_signal_handlers(self) -> None:
         """Left to the process."""
 
     def add_spare(self) -> None:
-        """One more worker thread, in the place of one that is stuck."""
-        number = len(self.worker_threads) + 1
-        worker = self._create_worker()
-        thread = self._create_process(worker, f"Worker-{number}")
-        self.worker_threads.append((worker, thread))
-        thread.start()
+        """A new worker thread in the place of each that is stuck; nobody waits for that one at the end."""
+        for place, (_, stuck) in enumerate(self.worker_threads):
+            if self.huey.is_retired(stuck):
+                worker = self._create_worker()
+                thread = self._create_process(worker, f"Worker-{place + 1}")
+                self.worker_threads[place] = (worker, thread)
+                thread.start()
 
 
 def consumer_of(huey: LedgerHuey, workers: int) -> LedgerConsumer:

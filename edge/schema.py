@@ -33,9 +33,9 @@ VIEWS = (
     """CREATE VIEW IF NOT EXISTS live_grants AS
        SELECT g.*,
               MAX(COALESCE((SELECT seen_at FROM clock WHERE id = 1), 0), COALESCE(g.starts_at, 0)) AS now_s,
-              CASE WHEN g.bytes IS NULL THEN NULL ELSE MAX(0, g.bytes - (
+              CASE WHEN g.bytes IS NULL THEN NULL ELSE MAX(0, g.bytes - CAST((
                 SELECT COALESCE(SUM(a.acctinputoctets + a.acctoutputoctets), 0)
-                FROM radacct a WHERE a.username = g.username)) END AS bytes_left
+                FROM radacct a WHERE a.username = g.username) AS INTEGER)) END AS bytes_left
        FROM grants g WHERE g.state = 'live'""",
     # A right that is over keeps its Simultaneous-Use row: without one the user counts as unknown, and the
     # Reply-Message below is not read.
@@ -47,7 +47,7 @@ VIEWS = (
     # over, which no PIN opens any more. A rate must begin with a digit: a quoted value would be expanded.
     """CREATE VIEW IF NOT EXISTS radreply AS
        SELECT 1 AS id, username, 'Mikrotik-Rate-Limit' AS attribute, ':=' AS op, rate AS value
-         FROM live_grants WHERE rate GLOB '[0-9]*'
+         FROM live_grants WHERE SUBSTR(rate, 1, 1) IN ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
        UNION ALL SELECT 2, username, 'Session-Timeout', ':=',
               CAST(MAX(1, CAST(COALESCE(ends_at - now_s, seconds) AS INTEGER)) AS TEXT)
          FROM live_grants WHERE ends_at IS NULL OR ends_at > now_s
@@ -103,30 +103,38 @@ class NewerDatabase(EdgeError):
     """The file was written by a newer release of the box."""
 
 
-def migrate(path: Path, steps: tuple[Callable[[], None], ...] = STEPS) -> int:
+def is_made() -> bool:
+    """Has a box been made in this database?"""
+    return bool(db.version())
+
+
+def migrate(place: Path | str, steps: tuple[Callable[[], None], ...] = STEPS) -> int:
     """Make or mend the schema in one transaction, after a copy of an older file; returns the version."""
     wanted = 1 + len(steps)
-    have = int(db.execute_sql("PRAGMA user_version").fetchone()[0])
+    have = _known(wanted)
+    if have and have < wanted:
+        db.keep_copy(f"{place}.before-{wanted}")  # one, however often a step that breaks is tried again
+    if have < wanted:
+        with db.atomic("IMMEDIATE"):
+            have = _known(wanted)  # another process, or machine, may have been first
+            if not have:
+                create()
+            for step in steps[have - 1 :] if have else ():
+                step()
+            db.set_version(wanted)
+    return wanted
+
+
+def _known(wanted: int) -> int:
+    have = int(db.version())
     if have > wanted:
         raise NewerDatabase(f"this database is of version {have}, this release knows {wanted}: install the newer one")
-    if have == wanted:
-        return have
-    if have:
-        copy = Path(f"{path}.before-{wanted}")  # one, however often a step that breaks is tried again
-        copy.unlink(missing_ok=True)
-        copy.touch(mode=0o600)  # it holds codes and phone numbers, like the file itself
-        db.execute_sql("VACUUM INTO ?", (str(copy),))
-    with db.atomic("IMMEDIATE"):
-        for step in steps[have - 1 :] if have else ():
-            step()
-        if not have:
-            create()
-        db.execute_sql(f"PRAGMA user_version = {wanted}")
-    return wanted
+    return have
 
 
 def create() -> None:
     """All tables, indexes and views, as this release knows them."""
+    db.prepare_schema()
     db.create_tables(TABLES)
     for statement in (*INDEXES, *RADACCT, *VIEWS):
         db.execute_sql(statement)

@@ -10,7 +10,7 @@ from typing import Any
 
 from peewee import SqliteDatabase
 
-from edge import desk, history, holder, jobs, trace
+from edge import desk, history, holder, jobs, logs, telemetry, trace
 from edge.database import db
 from edge.devices.mpesa import read_stk_result
 from edge.devices.opening import Devices
@@ -73,6 +73,7 @@ class Task:
     given_up: Verdict | None = None
     is_true_late: bool = False  # what it learnt holds, though the job was taken away meanwhile
     provider: Callable[[dict[str, Any]], str] | None = None  # whose circuit breaker it heeds
+    lasting: bool = False  # what it writes is shown at once: flushed, though it may be repeated
 
 
 def _now() -> datetime:
@@ -267,9 +268,12 @@ TASKS: dict[str, Task] = {
         is_true_late=True,
         provider=lambda args: "mpesa",
     ),
-    "payment.ask": Task(ask_payment, repeatable=True, provider=lambda args: "mpesa"),
+    "payment.ask": Task(ask_payment, repeatable=True, provider=lambda args: "mpesa", lasting=True),
     "inbox.settle": Task(
-        settle_inbox, repeatable=True, given_up=lambda args, words, now: inbox.record_unsettled(args["inbox_id"], words)
+        settle_inbox,
+        repeatable=True,
+        given_up=lambda args, words, now: inbox.record_unsettled(args["inbox_id"], words),
+        lasting=True,
     ),
     "grant.place": Task(
         place_grant,
@@ -317,7 +321,8 @@ def run(job: Job, ahead: jobs.Ahead = _alone, *, world: World) -> Job | None:
 
     Returns the job that `ahead` claimed in that same transaction.
     """
-    with trace.within(job.trace):
+    told = {"queue": job.queue, "attempt": job.attempt}
+    with trace.within(job.trace), logs.job_context(job.id, job.name), telemetry.span(f"job {job.name}", **told):
         try:
             return _run(job, world, ahead)
         except jobs.NotYours as reason:
@@ -330,6 +335,10 @@ def _run(job: Job, world: World, ahead: jobs.Ahead) -> Job | None:
     if task is None:
         jobs.give_up(job, f"this release knows no work named {job.name!r}", _now())
         return None
+    if job.not_after is not None and job.not_after < _now():
+        jobs.give_up(job, jobs.too_late_words(job), _now())
+        _note(job, "failed")
+        return None
     provider = task.provider(job.args) if task.provider is not None else ""
     closed_until = breakers.may_pass(provider, _now()) if provider else None
     if closed_until is not None:
@@ -338,6 +347,7 @@ def _run(job: Job, world: World, ahead: jobs.Ahead) -> Job | None:
     try:
         write_down = task.handler(replace(world, progress=partial(jobs.record_progress, job)), _now(), **job.args)
     except Later as later:
+        _left_alone(provider)
         jobs.snooze(job, later.until, _now())
     except Unreachable as reason:
         if provider:
@@ -361,6 +371,8 @@ def _run(job: Job, world: World, ahead: jobs.Ahead) -> Job | None:
             write_down = write_down.write_down
         elif write_down is not None:
             _heard_from(provider)
+        else:
+            _left_alone(provider)
         return _finish(job, task, write_down, ahead)
     return None
 
@@ -371,6 +383,12 @@ def _heard_from(provider: str) -> None:
         breakers.note_success(provider, _now())
 
 
+def _left_alone(provider: str) -> None:
+    """It was not asked after all."""
+    if provider:
+        breakers.note_untried(provider, _now())
+
+
 def _note(job: Job, state: str) -> None:
     history.note(job, "retried" if state == "scheduled" else state, _now())
 
@@ -378,9 +396,10 @@ def _note(job: Job, state: str) -> None:
 def _finish(job: Job, task: Task, write_down: WriteDown | None, ahead: jobs.Ahead) -> Job | None:
     """Write down what came of it. The device has done its part, so a disk that is full is waited for a while.
 
-    What may be repeated need not be flushed: a power cut that undoes its end has it done again.
+    What may be repeated need not be flushed: a power cut that undoes its end has it done again. Unless a guest
+    sees what came of it, as the code that he was sold.
     """
-    durable = not task.repeatable
+    durable = task.lasting or not task.repeatable
     for pause_s in (*WRITE_AGAIN_S, None):
         now = _now()
         outcome = None if write_down is None else partial(write_down, now)
@@ -432,12 +451,14 @@ def take_up(orphans: list[Job], now: datetime) -> int:
     def unconfirmed(job: Job) -> None:
         verdict = TASKS[job.name].unconfirmed if job.name in TASKS else None
         if verdict is not None:
-            verdict(job.args, "the worker died while this was under way", now)
+            with trace.within(job.trace):
+                verdict(job.args, "the worker died while this was under way", now)
 
     def given_up(job: Job) -> None:
         verdict = TASKS[job.name].given_up if job.name in TASKS else None
         if verdict is not None:
-            verdict(job.args, "the worker died during every attempt", now)
+            with trace.within(job.trace):
+                verdict(job.args, "the worker died during every attempt", now)
 
     return jobs.rescue(orphans, is_repeatable, unconfirmed, given_up, now)
 
@@ -445,7 +466,8 @@ def take_up(orphans: list[Job], now: datetime) -> int:
 def fail_overdue(job: Job) -> bool:
     """A job past its time-out is taken from its thread in the ledger, so that its late end is fenced."""
     try:
-        _record_fault(job, TASKS.get(job.name, UNKNOWN), f"took longer than {job.timeout_s} s")
+        with trace.within(job.trace):
+            _record_fault(job, TASKS.get(job.name, UNKNOWN), f"took longer than {job.timeout_s} s")
     except jobs.NotYours:  # it ended while we looked
         return False
     return True

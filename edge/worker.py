@@ -29,6 +29,7 @@ STOP_WITHIN_S = 15.0
 STANDSTILL_S = 60.0  # of the rhythm that renews leases: the watchdog is told
 MOST_STUCK = 6  # threads; then the process is worn out and begins anew
 LONGEST_NAP_S = 1.0
+NET_EVERY_S = 5.0  # whoever was promised work and not rung for hears of it so late
 
 
 def _now() -> datetime:
@@ -141,10 +142,14 @@ class Workers:
         close_database()
 
     def _promote(self) -> None:
-        """Scheduled work becomes waiting when its time comes."""
+        """Scheduled work becomes waiting when its time comes; and the net under the bell."""
+        looked_at = 0.0
         while not self._stopping.is_set():
             pause = LONGEST_NAP_S
             try:
+                if time.monotonic() - looked_at > NET_EVERY_S:
+                    looked_at = time.monotonic()
+                    bell.hear(jobs.waiting_queues())
                 if jobs.is_promotion_due(_now()):
                     jobs.promote(_now())
                 due_s = jobs.next_due(_now())

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "door": set(),
     "trace": set(),
     "logs": {"trace", "settings"},
-    "telemetry": {"trace", "settings"},
+    "telemetry": {"trace", "settings", "logs"},
     "supervisor": set(),
     "history": {"models"} | SPINE,
     "desk": {"jobs", "models", "values", "trace"} | SPINE,

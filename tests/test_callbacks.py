@@ -405,15 +405,6 @@ def test_liveness_needs_nothing_and_readiness_a_worker(box, web):
     assert (answer.status, answer.json["ready"]) == (503, False) and answer.json["reasons"]
 
 
-def test_the_figures_are_in_prometheus_form(box, web):
-    box.prompted()
-    answer = web("GET", "/metrics")
-    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    lines = answer.body.decode().splitlines()
-    assert 'edge_queue_waiting{queue="payments"} 1' in lines
-    assert all(len(line.rsplit(" ", 1)) == 2 and float(line.rsplit(" ", 1)[1]) >= 0 for line in lines)
-
-
 def test_a_phone_learns_where_the_portal_is(box, web):
     answer = web("GET", "/.well-known/captive-portal", headers={"Host": "10.5.50.1:8080"})
     assert answer.headers["content-type"] == "application/captive+json"

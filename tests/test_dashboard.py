@@ -1,4 +1,4 @@
-"""The owner's pages through the real application: sign-in, Today, payments and their stories, failed jobs."""
+"""The owner's pages through the real application: sign-in, Today, payments and their stories."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -6,8 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from edge import jobs
-from edge.domain import access, checks, clock, messages, payments, people, queues, reports
+from edge.domain import access, checks, clock, messages, payments, people, reports
 from edge.models import Event, Grant, Job, Message, Placement, Plan, Router
 from edge.values.stk import QueryAnswer, StkResult
 from edge.web import build
@@ -336,7 +335,7 @@ def test_hostile_words_of_mpesa_routers_and_guests_stay_text_everywhere(app, nje
     for job in Job.select():
         fail(job, POISON)
     Job.update(name=POISON).where(Job.name == "sms.send").execute()
-    for address in ("/admin/", "/admin/live", "/admin/payments", "/admin/jobs", f"/admin/payments/{payment.id}",
+    for address in ("/admin/", "/admin/live", "/admin/payments", f"/admin/payments/{payment.id}",
                     f"/admin/payments/{juma.id}"):  # fmt: skip
         page = njeri.get(address)
         assert page.status == 200
@@ -388,53 +387,3 @@ def test_every_word_a_row_may_need_is_in_the_catalogue(njeri):
         payment.put(state=state, paid_at=None)
         assert njeri.get(f"/admin/payments/{payment.id}").status == 200
         assert njeri.get("/admin/payments").status == 200
-
-
-# Failed jobs
-
-
-def test_a_cashier_can_not_reach_failed_jobs_and_does_not_see_the_way(app):
-    wanjiku = signed_in(app, "Wanjiku")
-    assert wanjiku.get("/admin/jobs").status == 403
-    assert wanjiku.post("/admin/jobs/retry").status == 403
-    assert "/admin/jobs" not in wanjiku.get("/admin/").text
-    assert "/admin/jobs" in signed_in(app, "Otieno").get("/admin/").text
-
-
-def test_a_failed_job_is_shown_with_its_payment_and_tried_again(njeri):
-    Router.create(name="attic", host="10.5.60.1")
-    payment = pay()
-    job = Job.get(Job.name == "grant.place")
-    fail(job, "connection refused")
-    page = njeri.get("/admin/jobs")
-    assert "Let the guest in at the router connection refused" in page.words
-    assert f"/admin/payments/{payment.id}" in page.text
-    answer = njeri.post(f"/admin/jobs/{job.id}/retry")
-    assert answer.header("Location") == "/admin/jobs?retried=1"
-    assert Job.get_by_id(job.id).state == "waiting"
-    again = njeri.post(f"/admin/jobs/{job.id}/retry")
-    assert again.status == 400 and "not any more" in again.words
-
-
-def test_all_failed_jobs_are_tried_again_but_none_beside_its_twin(njeri):
-    Router.create(name="attic", host="10.5.60.1")
-    payment = pay()
-    jobs_of = {job.name: job for job in Job.select()}
-    place = jobs_of["grant.place"]
-    fail(place)
-    fail(jobs_of["sms.send"])
-    access.promise_placement(Grant.get(Grant.payment == payment).id, Router.get(), NOW)  # the sweep's twin
-    refused = njeri.post(f"/admin/jobs/{place.id}/retry")
-    assert refused.status == 400 and "under way again" in refused.words
-    answer = njeri.post("/admin/jobs/retry")
-    assert answer.header("Location") == "/admin/jobs?retried=1"
-    assert Job.get_by_id(jobs_of["sms.send"].id).state == "waiting"
-    assert [job.id for job in queues.failed()] == [place.id]
-
-
-def test_of_two_failed_twins_only_the_newer_is_tried_again(settings):
-    for _ in range(2):
-        jobs.promise("grant.place", "provisioning", NOW, unique_key="place:1:1")
-        fail(Job.get(Job.state == "waiting"))
-    assert queues.retry_all(NOW) == 1
-    assert Job.get(Job.state == "waiting").id == 2

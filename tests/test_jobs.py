@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edge import desk, holder, jobs, tasks
+from edge import desk, holder, jobs, tasks, trace
 from edge.bell import bell
 from edge.database import db
 from edge.domain import clock
@@ -433,3 +433,102 @@ def test_workers_are_set_by_name_and_at_least_one(monkeypatch):
     for counts in ({"sma": 1}, {"sms": 0}):
         with pytest.raises(BadInput, match="workers"):
             jobs.set_workers(counts)
+
+
+def test_those_who_died_together_twice_are_tried_apart_so_that_one_is_parked_and_not_all(box):
+    ids = [promise(box) for _ in range(3)]
+    Job.update(tries=5).execute()
+    for _ in range(2):
+        for _ in ids:
+            claim(box, who="dead")
+        rescue(box)
+        box.after(minutes=1)
+    assert [state(job_id) for job_id in ids] == ["waiting", "scheduled", "scheduled"]
+    assert claim(box, who="dead").id == ids[0]
+    assert rescue(box) == (1, ["given up"])
+    assert claim(box) is None
+    jobs.promote(box.after(seconds=6))
+    for _ in range(2):
+        jobs.finish(claim(box), None, box.now)
+    assert [state(job_id) for job_id in ids] == ["failed", "done", "done"]
+
+
+def test_one_that_does_not_fit_the_books_keeps_nobody_waiting(box):
+    ids = [promise(box) for _ in range(3)]
+    for _ in ids:
+        claim(box, who="dead")
+    found = orphans(box)
+    found[0].errors = None  # a row that something else wrote
+    assert jobs.rescue(found, lambda name: True, lambda job: None, lambda job: None, box.now) == 2
+    assert [state(job_id) for job_id in ids] == ["running", "waiting", "waiting"]
+
+
+# How far it is
+
+
+def test_progress_is_shown_while_it_runs_and_kept_when_it_has_ended(box):
+    promise(box)
+    job = claim(box)
+    for percent, shown in ((-5, 0), (40, 40), (1000, 100)):
+        jobs.record_progress(job, percent, "x" * 500)
+        row = Job.get_by_id(job.id)
+        assert (row.progress, row.progress_words) == (shown, "x" * 200)
+    jobs.finish(job, None, box.now)
+    assert Job.get_by_id(job.id).progress == 100
+
+
+def test_progress_of_one_who_lost_the_job_is_not_written(box):
+    promise(box)
+    slow = claim(box)
+    jobs.put_back(slow, "took too long", box.now)
+    with pytest.raises(jobs.NotYours):
+        jobs.record_progress(slow, 50)
+    jobs.promote(box.after(minutes=1))
+    other = claim(box)
+    jobs.record_progress(other, 10)
+    with pytest.raises(jobs.NotYours):
+        jobs.record_progress(slow, 60)
+    assert Job.get_by_id(slow.id).progress == 10
+
+
+def test_each_attempt_begins_with_no_progress(box):
+    promise(box)
+    job = claim(box)
+    jobs.record_progress(job, 90, "nearly")
+    again_ = again(box, job.id) if jobs.put_back(job, "no", box.now) else None
+    assert (again_.progress, again_.progress_words) == (None, "")
+
+
+# Claimed and not begun
+
+
+def test_what_is_let_go_unbegun_keeps_its_place_and_spends_no_try(box, rings):
+    first, second = promise(box), promise(box)
+    job = claim(box)
+    before = rings("payments")
+    jobs.unclaim(job, box.after(minutes=1))
+    row = Job.get_by_id(first)
+    assert (row.state, row.tries - row.attempt, row.holder, row.lease_until) == ("waiting", 3, None, None)
+    assert rings("payments") == before + 1
+    assert [claim(box).id, claim(box).id] == [first, second]
+    assert fails(box, Job.get_by_id(first)) == 10  # the first back-off
+
+
+def test_what_is_let_go_under_a_clock_that_stepped_back_is_not_put_off(box):
+    promise(box)
+    job = claim(box)
+    box.now -= timedelta(hours=3)
+    jobs.unclaim(job, box.now)
+    assert claim(box).id == job.id
+
+
+# One name for what was set in motion
+
+
+def test_what_is_promised_in_a_request_carries_its_trace_through_the_shared_writer(box, shared_writer):
+    with trace.within("a" * 32):
+        ids = [promise(box), promise(box)]
+    alone = promise(box)
+    traces = [Job.get_by_id(job_id).trace for job_id in (*ids, alone)]
+    assert traces[:2] == ["a" * 32] * 2
+    assert len(traces[2]) == 32 and traces[2] != traces[0]

@@ -48,6 +48,7 @@ def test_queue_status_has_the_shape_of_the_contract(njeri):
     assert all(entry.keys() == names for entry in document["queues"])
     first = document["queues"][0]
     assert (first["name"], first["waiting"], first["workers"]) == ("payments", 1, 2)
+    assert (document["notes"], document["paused"], document["breakers"]) == ([], [], [])
 
 
 @pytest.mark.parametrize(
@@ -97,10 +98,13 @@ def test_a_number_that_is_none_is_named(njeri, after):
 def test_every_event_there_is_has_words(settings):
     data = {"payment": 1, "phone": "0712•••678", "plan": "1 hour", "amount": 20, "receipt": None, "username": "AB",
             "witness": "callback", "words": "so", "router": "gate", "waited_s": 0.25, "part": "router:gate",
-            "guests": 2, "seconds": 600, "why": "the box was off"}  # fmt: skip
+            "guests": 2, "seconds": 600, "why": "the box was off", "who": "Njeri", "job": 7, "work": "sms.send",
+            "queue": "sms", "count": 3, "provider": "mpesa"}  # fmt: skip
     for name in ("payment.processed", "payment.failed", "payment.disputed", "prompt.unconfirmed", "user.provisioned",
                  "provisioning.failed", "part.failed", "part.recovered", "clock.trusted", "clock.doubted",
-                 "time.credited", "sms.failed", "sms.unconfirmed"):  # fmt: skip
+                 "time.credited", "sms.failed", "sms.unconfirmed", "provider.paused", "provider.returned",
+                 "job.retried", "job.cancelled", "job.hastened", "job.moved", "jobs.retried", "jobs.cleared",
+                 "queue.paused", "queue.resumed", "workers.restarting"):  # fmt: skip
         words = staff_words.event_words(Event(name=name, at=NOW, data=data))
         assert words != name and "{" not in words and "None" not in words
     assert staff_words.event_words(Event(name="tea.ready", at=NOW, data={})) == "tea.ready"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge import jobs, tasks
+from edge import jobs, tasks, trace
 from edge.database import db
 from edge.domain import messages, payments, throttle
 from edge.errors import NotDurable, Refused, Unconfirmed, Unreachable
@@ -163,3 +163,96 @@ def test_a_text_that_may_have_left_stays_a_question_when_it_is_tried_again(box):
     messages.mark_unconfirmed(message.id, "silence", box.now)
     with pytest.raises(Refused):
         tasks.send_sms(WORLD, box.now, message.id)
+
+
+# How far it is, and how long it may take
+
+
+def test_a_handler_shows_how_far_it_is(box, kind, shared_writer):
+    seen = []
+
+    def handler(world, now):
+        for percent in (0, 50):
+            world.progress(percent, f"{percent} of 100 routers")
+            row = Job.get(Job.name == "test.work")
+            seen.append((row.progress, row.progress_words))
+
+    kind(handler, True)
+    job_id = promise(box, "default", "test.work")
+    tasks.run(claim(box, "default"), world=WORLD)
+    assert (seen, state(job_id)) == ([(0, "0 of 100 routers"), (50, "50 of 100 routers")], "done")
+
+
+def test_a_handler_that_lost_its_job_is_stopped_where_it_tells_how_far_it_is(box, kind):
+    went_on = []
+
+    def handler(world, now):
+        tasks.fail_overdue(Job.get(Job.name == "test.work"))
+        world.progress(50, "")
+        went_on.append(True)
+
+    kind(handler, True)
+    job_id = promise(box, "default", "test.work")
+    assert tasks.run(claim(box, "default"), world=WORLD) is None
+    assert (went_on, state(job_id), len(Job.get_by_id(job_id).errors)) == ([], "scheduled", 1)
+
+
+@pytest.mark.parametrize("reason", [Unreachable("x"), Refused("x"), Unconfirmed("x"), KeyError("x"), NotDurable()])
+def test_only_an_end_that_is_written_claims_the_next_job(box, kind, reason):
+    kind(raises(reason), True)
+    promise(box, "default", "test.work", args={"n": 1})
+    asked = []
+    tasks.run(claim(box, "default"), asked.append, world=WORLD)
+    assert asked == []
+
+
+# One name for what was set in motion
+
+
+def test_what_a_job_promises_carries_its_trace(box, kind, shared_writer):
+    def handler(world, now):
+        early = promise(box, "sms", "early")
+        return lambda then: (promise(box, "sms", "late"), early)
+
+    kind(handler, True)
+    job_id = promise(box, "default", "test.work")
+    tasks.run(claim(box, "default"), world=WORLD)
+    traces = {job.name: job.trace for job in box.jobs()}
+    assert set(traces) == {"test.work", "early", "late"}
+    assert set(traces.values()) == {Job.get_by_id(job_id).trace}
+
+
+@pytest.mark.parametrize("end", ["refused", "unconfirmed", "timed out", "rescued"])
+def test_what_the_end_of_a_job_promises_carries_its_trace_however_it_ends(box, kind, shared_writer, end):
+    def verdict(args, words, now):
+        promise(box, "sms", "told")
+
+    reason = Refused("no") if end == "refused" else Unconfirmed("silence")
+    kind(lambda world, now: (_ for _ in ()).throw(reason), False, unconfirmed=verdict, given_up=verdict)
+    with trace.within("f" * 32):
+        promise(box, "default", "test.work")
+    job = claim(box, "default", who="1:1:dead")
+    {
+        "refused": lambda: tasks.run(job, world=WORLD),
+        "unconfirmed": lambda: tasks.run(job, world=WORLD),
+        "timed out": lambda: tasks.fail_overdue(job),
+        "rescued": lambda: tasks.rescue(box.now),
+    }[end]()
+    assert [told.trace for told in box.jobs("told")] == ["f" * 32]
+
+
+def test_all_that_is_done_for_a_payment_has_one_name_though_many_ask_for_it(box, gate, shared_writer):
+    with trace.within("a" * 32):  # the guest's request
+        payment = box.pending()
+    prompt = claim(box)
+    with trace.within(prompt.trace):  # the worker
+        payments.record_prompted(payment.id, box.answer_to(payment), box.poll_s, box.now)
+    with trace.within("b" * 32):  # M-Pesa's call
+        assert box.call(payments.by_token(payment.token)) == "paid"
+    names = {job.name for job in box.jobs()}
+    assert names >= {"payment.prompt", "payment.ask", "grant.place", "sms.send"}
+    assert len({job.trace for job in box.jobs()}) == 1
+
+
+def test_work_without_a_cause_has_a_name_of_its_own(box):
+    assert len({Job.get_by_id(promise(box)).trace for _ in range(3)}) == 3

@@ -18,7 +18,9 @@ from tests.web_client import PASSWORD, Browser
 NOW = datetime.now(UTC)
 STAFF_NAMES = {"owner": "Njeri", "technician": "Otieno", "cashier": "Wanjiku"}
 GUEST_ADDRESS = "41.90.1.1"
-PAGES = ["/", "/admin/sign-in", "/admin/", "/admin/payments", "/admin/payments/1", "/admin/jobs"]
+PAGES = ["/", "/admin/sign-in", "/admin/", "/admin/payments", "/admin/payments/1", "/admin/queues",
+         "/admin/queues/live", "/admin/queues/sms"]  # fmt: skip
+STAFF_PLACES = ("/admin", "/api/admin", "/sms/")
 
 
 @pytest.fixture
@@ -125,7 +127,7 @@ def test_an_address_that_is_not_in_the_table_is_not_there(app):
 
 def test_every_route_for_staff_is_under_the_addresses_that_guests_are_kept_from():
     open_to_guests = [route.path for route in ROUTES
-                      if route.who == STAFF and not route.path.startswith(("/admin", "/api/admin"))]  # fmt: skip
+                      if route.who == STAFF and not route.path.startswith(STAFF_PLACES)]  # fmt: skip
     assert open_to_guests == []
 
 
@@ -134,7 +136,7 @@ def test_a_guest_outside_the_admin_networks_finds_nothing_even_with_a_password(s
     guest = Browser(app, "10.5.50.7")
     token = people.make_token(people.named("Njeri"), "stolen", NOW)
     for route in ROUTES:
-        if route.path.startswith(("/admin", "/api/admin")):
+        if route.path.startswith(STAFF_PLACES):
             send = guest.get if route.method == "GET" else guest.post
             assert send(address_of(route), AUTHORIZATION=f"Bearer {token}").status == 404, route.path
     assert guest.get("/").status == 200
@@ -228,7 +230,8 @@ def test_addresses_that_are_broken_or_huge_lead_nowhere(app, path):
 def test_huge_numbers_in_a_form_address_lead_nowhere(app):
     owner = signed_in(app, "owner")
     for number in ("99999999999999999999999", "-5", "0"):
-        assert owner.post(f"/admin/jobs/{number}/retry").status in (400, 404)
+        for verb in ("retry", "cancel", "now", "move"):
+            assert owner.post(f"/admin/jobs/{number}/{verb}").status in (400, 404)
         assert owner.post(f"/admin/payments/{number}/recheck").status in (400, 404)
 
 

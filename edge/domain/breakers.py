@@ -9,6 +9,7 @@ from edge.models import Breaker
 FAILURES = 5  # in a row, until it is left alone
 PAUSES_S = (10, 20, 40, 60)  # each time in a row longer
 TRIAL_S = 60  # one call is let through; nobody else until it has ended, or so much later
+LOOK_AGAIN_S = 5  # while somebody tries
 
 
 def may_pass(name: str, now: datetime) -> datetime | None:
@@ -25,7 +26,7 @@ def _try(name: str, now: datetime) -> datetime | None:
         return None
     retry_at: datetime = row.retry_at
     if now < retry_at <= now + timedelta(seconds=2 * TRIAL_S):  # farther ahead: the clock has been put back
-        return retry_at
+        return min(retry_at, now + timedelta(seconds=LOOK_AGAIN_S)) if row.state == "trial" else retry_at
     row.put(state="trial", retry_at=now + timedelta(seconds=TRIAL_S), changed_at=now)
     return None
 
@@ -38,6 +39,9 @@ def note_failure(name: str, words: str, now: datetime) -> None:
     if row.state == "closed" and failures < FAILURES:
         row.put(failures=failures, words=words[:300])
         return
+    if row.state == "open":  # called before it was left alone: that makes the pause no longer
+        row.put(failures=failures, words=words[:300])
+        return
     pause_s = PAUSES_S[min(row.opened, len(PAUSES_S) - 1)]
     if row.state == "closed":
         events.record("provider.paused", now, provider=name, words=words[:300])
@@ -45,6 +49,17 @@ def note_failure(name: str, words: str, now: datetime) -> None:
         state="open", failures=failures, opened=row.opened + 1, retry_at=now + timedelta(seconds=pause_s),
         changed_at=now, words=words[:300],
     )  # fmt: skip
+
+
+def note_untried(name: str, now: datetime) -> None:
+    """Whoever was let through did not call after all: the next one may."""
+    if Breaker.select().where(Breaker.name == name, Breaker.state == "trial").exists():
+        _give_turn_back(name, now)
+
+
+@transaction
+def _give_turn_back(name: str, now: datetime) -> None:
+    Breaker.update(state="open", retry_at=now).where(Breaker.name == name, Breaker.state == "trial").execute()
 
 
 def note_success(name: str, now: datetime) -> None:

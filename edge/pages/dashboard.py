@@ -1,18 +1,16 @@
-"""The owner's pages: sign-in, Today, payments and one payment's story, failed jobs. They ask rows, never devices."""
+"""The owner's pages: sign-in, Today, payments and one payment's story. They ask rows, never devices."""
 
 import re
 import secrets
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from bottle import HTTPResponse, request
 
 from edge import __version__
 from edge.domain import access, clock, events, payments, people, queues, reports
 from edge.errors import BadInput
-from edge.models import Job, Staff
-from edge.pages import staff_words
+from edge.pages import frame
 from edge.pages.rendering import render
 from edge.texts import say
 
@@ -21,8 +19,6 @@ HTML = {"Content-Type": "text/html; charset=UTF-8"}
 PAGE = 30  # lines of a list
 LATELY = 15
 TYPED = 60  # letters of a search
-SEES_SECRETS = ("owner",)
-SEES_JOBS = ("owner", "technician")
 
 _FORM_KEY = re.compile(r"[0-9a-f]{32}")
 _OWN_PAGE = re.compile(r"/admin/[\w/?=&%.-]*", re.ASCII)
@@ -36,16 +32,16 @@ def sign_in_page() -> HTTPResponse:
 def sign_in_post() -> HTTPResponse:
     """Name and password become a session with a new token."""
     key = request.get_cookie(FORM_COOKIE) or ""
-    if not _FORM_KEY.fullmatch(key) or not people.is_same(_typed("csrf"), key):
+    if not _FORM_KEY.fullmatch(key) or not people.is_same(frame.typed("csrf"), key):
         return _sign_in_form(say("admin.old_form"), 403)
     now, source = request.environ["edge.now"], request.environ["edge.client"]
     try:
-        token = people.sign_in(_typed("name"), _typed("password"), now, source)
+        token = people.sign_in(frame.typed("name"), frame.typed("password"), now, source)
     except people.Locked as reason:
         return _sign_in_form(str(reason), 429, {"Retry-After": str(reason.retry_after_s)})
     except BadInput as reason:
         return _sign_in_form(str(reason), 401)
-    answer = _see_other(_next())
+    answer = frame.see_other(_next())
     answer.set_cookie(SESSION_COOKIE, token, path="/", **_cookie_rules())
     return answer
 
@@ -53,38 +49,38 @@ def sign_in_post() -> HTTPResponse:
 def sign_out_post() -> HTTPResponse:
     """This browser is nobody again."""
     people.sign_out(request.environ["edge.session"])
-    answer = _see_other("/admin/sign-in")
+    answer = frame.see_other("/admin/sign-in")
     answer.delete_cookie(SESSION_COOKIE, path="/")
     return answer
 
 
 def to_today() -> HTTPResponse:
     """The address people type."""
-    return _see_other("/admin/")
+    return frame.see_other("/admin/")
 
 
 def today_page() -> str:
     """Takings, who is online, who paid and is not, the devices, and what happened."""
-    return _page("admin_today.html", "today", **_today())
+    return frame.page("admin_today.html", "today", **_today())
 
 
 def live_fragment() -> str:
     """The part of Today that changes."""
-    return _page("admin_live.html", "today", **_today())
+    return frame.page("admin_live.html", "today", **_today())
 
 
 def payments_page() -> str:
     """The newest payments, or those that were searched for."""
-    typed = (request.query.getunicode("q") or "").strip()[:TYPED]
+    typed = frame.asked("q", TYPED)
     shown = request.query.get("state") or "all"
     if shown not in reports.FILTERS:
         raise BadInput(f"state is one of: {', '.join(reports.FILTERS)}.", "state")
     if typed:
         found = reports.find_payments(typed, PAGE)
     else:
-        found = reports.last_payments(PAGE + 1, shown, _number("before"))
+        found = reports.last_payments(PAGE + 1, shown, frame.number("before"))
     older = found[PAGE - 1].payment.id if len(found) > PAGE else None
-    return _page(
+    return frame.page(
         "admin_payments.html", "payments", sales=found[:PAGE], typed=typed, shown=shown, older=older,
         filters=reports.FILTERS, last=events.last_id(),
     )  # fmt: skip
@@ -95,9 +91,9 @@ def payment_page(payment_id: int) -> Any:
     sale = reports.sale(payment_id)
     if sale is None:
         return error_page(404, say("admin.nothing"))
-    return _page(
+    return frame.page(
         "admin_payment.html", "payments", sale=sale, steps=reports.story(sale), reference=reports.REFERENCE,
-        sees_secrets=_staff().role in SEES_SECRETS, has_asked=request.query.get("asked") == "1",
+        sees_secrets=frame.signed_in().role in frame.SEES_SECRETS, has_asked=request.query.get("asked") == "1",
         can_ask=sale.payment.checkout_request_id is not None, last=events.last_id(),
         seconds_left=access.seconds_left(sale.grant, request.environ["edge.now"]) if sale.grant else 0,
     )  # fmt: skip
@@ -109,44 +105,18 @@ def recheck_post(payment_id: int) -> HTTPResponse:
     if sale is None:
         return error_page(404, say("admin.nothing"))
     payments.recheck(sale.payment, request.environ["edge.now"])
-    return _see_other(f"/admin/payments/{payment_id}?asked=1")
-
-
-def failed_jobs_page() -> str:
-    """Work that was given up, with the device's own words."""
-    jobs = [(job, _last_words(job), reports.payment_behind(job)) for job in queues.failed()]
-    return _page(
-        "admin_jobs.html", "jobs", jobs=jobs, total=queues.count_failed(), retried=_number("retried"),
-        last=events.last_id(),
-    )  # fmt: skip
-
-
-def retry_job_post(job_id: int) -> HTTPResponse:
-    """One failed job gets another round."""
-    if not 0 < job_id < 2**63:
-        return error_page(404, say("admin.nothing"))
-    queues.retry(job_id, request.environ["edge.now"])
-    return _see_other("/admin/jobs?retried=1")
-
-
-def retry_all_post() -> HTTPResponse:
-    """Every failed job gets another round."""
-    count = queues.retry_all(request.environ["edge.now"])
-    return _see_other(f"/admin/jobs?retried={count}")
+    return frame.see_other(f"/admin/payments/{payment_id}?asked=1")
 
 
 def error_page(status: int, words: str) -> HTTPResponse:
     """Something was refused: in words, with a way back."""
-    page = render(
-        "admin_error.html", words=words, status=status, version=__version__, staff=None, here="", csrf="",
-        sees_jobs=False,
-    )  # fmt: skip
+    page = render("admin_error.html", words=words, status=status, version=__version__, staff=None, here="", csrf="")
     return HTTPResponse(page, status, HTML)
 
 
 def _today() -> dict[str, Any]:
     now: datetime = request.environ["edge.now"]
-    zone = _zone()
+    zone = frame.shop_zone()
     beat = clock.state()
     return {
         "last": events.last_id(),
@@ -162,25 +132,13 @@ def _today() -> dict[str, Any]:
     }
 
 
-def _page(template: str, here: str, **values: Any) -> str:
-    """A page for whoever is signed in, with the words and the clock that every page needs."""
-    now: datetime = request.environ["edge.now"]
-    zone = _zone()
-    staff = _staff()
-    return render(
-        template, version=__version__, staff=staff, here=here, csrf=request.environ["edge.session"].csrf,
-        sees_jobs=staff.role in SEES_JOBS, words=staff_words, now=now,
-        age=lambda then: staff_words.age(then, now), clock=lambda then: staff_words.clock(then, now, zone), **values,
-    )  # fmt: skip
-
-
 def _sign_in_form(words: str, status: int, headers: dict[str, str] | None = None) -> HTTPResponse:
     key = request.get_cookie(FORM_COOKIE) or ""
     if not _FORM_KEY.fullmatch(key):
         key = secrets.token_hex(16)
     page = render(
-        "admin_sign_in.html", words=words, csrf=key, who=_typed("name")[:TYPED], next=_next(), version=__version__,
-        staff=None, here="", sees_jobs=False,
+        "admin_sign_in.html", words=words, csrf=key, who=frame.typed("name")[:TYPED], next=_next(), version=__version__,
+        staff=None, here="",
     )  # fmt: skip
     answer = HTTPResponse(page, status, {**HTML, **(headers or {})})
     answer.set_cookie(FORM_COOKIE, key, path="/admin", **_cookie_rules())
@@ -193,35 +151,5 @@ def _cookie_rules() -> dict[str, Any]:
 
 def _next() -> str:
     """The page that was wanted before the sign-in; only ever one of ours."""
-    wanted = request.query.get("next") or _typed("next")
+    wanted = request.query.get("next") or frame.typed("next")
     return wanted if _OWN_PAGE.fullmatch(wanted) and wanted != "/admin/sign-in" else "/admin/"
-
-
-def _typed(field: str) -> str:
-    return (request.forms.getunicode(field) or "") if request.method == "POST" else ""
-
-
-def _number(field: str) -> int | None:
-    typed = request.query.get(field) or ""
-    if not typed:
-        return None
-    if typed.isascii() and typed.isdigit() and len(typed) <= 15:
-        return int(typed)
-    raise BadInput(f"{field} is a number.", field)
-
-
-def _last_words(job: Job) -> str:
-    return staff_words.plain(job.errors[-1]["words"]) if job.errors else ""
-
-
-def _staff() -> Staff:
-    staff: Staff = request.environ["edge.staff"]
-    return staff
-
-
-def _zone() -> ZoneInfo:
-    return ZoneInfo(request.app.config["edge.settings"].box.timezone)
-
-
-def _see_other(address: str) -> HTTPResponse:
-    return HTTPResponse("", 303, {"Location": address})

@@ -2,20 +2,17 @@
 
 import contextlib
 import json
-import time
 from datetime import datetime
 
 from bottle import HTTPResponse, request
 
 from edge import __version__
 from edge.database import db, writer
-from edge.domain import clock, queues
+from edge.domain import queues
 from edge.errors import NotDurable
 from edge.models import Plan
+from edge.pages import metrics
 from edge.pages.api import answer
-from edge.pages.counters import totals
-
-_STARTED = time.time()
 
 
 def health() -> HTTPResponse:
@@ -28,10 +25,10 @@ def ready() -> HTTPResponse:
     now: datetime = request.environ["edge.now"]
     try:
         Plan.select().exists()
-        state = queues.status(now)
+        obstacles = queues.obstacles(now)
     except Exception as reason:  # any fault of the database means: not ready
         return answer(503, {"ready": False, "reasons": [f"database: {type(reason).__name__}"]})
-    reasons = [*state["reasons"], *_why_nothing_is_kept()]
+    reasons = [*obstacles, *_why_nothing_is_kept()]
     return answer(503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
 
 
@@ -43,19 +40,10 @@ def _why_nothing_is_kept() -> list[str]:
     return [writer.fault] if writer.fault else []
 
 
-def metrics() -> HTTPResponse:
-    """Prometheus text format 0.0.4."""
-    now: datetime = request.environ["edge.now"]
-    state = queues.status(now)
-    lines = [f"edge_uptime_seconds {time.time() - _STARTED:.0f}", f"edge_clock_trusted {int(clock.is_trusted(now))}"]
-    for name, value in sorted(totals().items()):
-        lines.append(f"edge_{name}_total {value}")
-    for entry in state["queues"]:
-        label = json.dumps(entry["name"])
-        for key in ("waiting", "scheduled", "running", "failed", "workers"):
-            lines.append(f"edge_queue_{key}{{queue={label}}} {entry[key]}")
-        lines.append(f"edge_queue_oldest_seconds{{queue={label}}} {entry['oldest_s']}")
-    return HTTPResponse("\n".join(lines) + "\n", 200, {"Content-Type": "text/plain; version=0.0.4"})
+def figures() -> HTTPResponse:
+    """What Prometheus asks for."""
+    text = metrics.text(request.environ["edge.now"])
+    return HTTPResponse(text, 200, {"Content-Type": metrics.CONTENT_TYPE})
 
 
 def captive_portal() -> HTTPResponse:

@@ -9,8 +9,8 @@ from typing import Any
 
 from bottle import HTTPResponse, request
 
+from edge.domain import board, checks, people, queues
 from edge.domain import events as journal
-from edge.domain import people, queues
 from edge.errors import BadInput
 from edge.models import Event
 from edge.pages.api import answer, problem
@@ -29,6 +29,17 @@ _slots = threading.BoundedSemaphore(STREAMS)
 def queue_status() -> HTTPResponse:
     """Counts per queue, and whether all is well."""
     return answer(200, queues.status(request.environ["edge.now"]))
+
+
+def sms_queue_status() -> HTTPResponse:
+    """The queue of texts as it stands among the others, and the last word on the modem (None: never asked)."""
+    now = request.environ["edge.now"]
+    last = next((check for check in checks.everything() if check.name == "modem"), None)
+    modem = None if last is None else {
+        "state": last.state, "words": last.words, "cure": last.cure, "checked_at": show_instant(last.checked_at)
+    }  # fmt: skip
+    is_paused = board.pause_of("sms") is not None
+    return answer(200, {**queues.entry("sms", now), "paused": is_paused, "modem": modem})
 
 
 def events() -> HTTPResponse:

@@ -65,8 +65,9 @@ def event_words(event: Event) -> str:
         told["time"] = show_duration(event.data["seconds"])
     if isinstance(event.data.get("waited_s"), int | float):
         told["waited_s"] = f"{event.data['waited_s']:.1f}"
-    if "part" in told:
-        told["part"] = part_name(told["part"])
+    for field, show in (("part", part_name), ("provider", part_name), ("work", job_name)):
+        if field in told:
+            told[field] = show(told[field])
     return _said(f"admin_event.{event.name}", say("admin_event.other", what=plain(event.name)), told)
 
 

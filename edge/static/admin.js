@@ -4,6 +4,7 @@
   var live = document.getElementById("live");
   if (!live) { return; }
   var LOOK_MS = 2000;
+  var SOON_MS = 10000;
   var last = Number(live.dataset.last);
   var every = Number(live.dataset.every) * 1000;
   var page = live.dataset.poll || location.href;
@@ -44,7 +45,8 @@
       .then(function (news) {
         var isNew = news.last !== last;
         last = news.last;
-        return isNew || Date.now() - drawn >= every ? draw() : null;
+        // What is dear to draw is drawn in its own time, whatever happens meanwhile.
+        return (isNew && every <= SOON_MS) || Date.now() - drawn >= every ? draw() : null;
       })
       .then(function () { offline.hidden = true; }, function () { offline.hidden = false; })
       .then(later);

@@ -1,6 +1,8 @@
 """A box in processes of its own, that a test may start, kill and look into."""
 
+import contextlib
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -16,6 +18,7 @@ from edge.demo import free_port, free_udp_port
 from edge.simulators.modem import ModemSimulator
 from edge.simulators.mpesa import MpesaSimulator
 from edge.simulators.router import RouterSimulator
+from tests.torture import shims
 
 PATIENCE_S = 75.0  # a router that was away is looked at every minute
 RADIUS_SECRET = "a-secret-of-gate-and-the-box"
@@ -39,7 +42,7 @@ class Box:
         self.state, self.mpesa, self.router, self.modem = state, mpesa, router, modem
         self.port = free_port()
         self.auth_port, self.acct_port = free_udp_port(), free_udp_port()
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, Any] = {}
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("EDGE_")}
         self.sections = {
             "web": {"host": "127.0.0.1", "port": self.port, "public_url": self.url},
@@ -51,6 +54,11 @@ class Box:
             "name": "gate", "host": "127.0.0.1", "port": router.port, "username": router.username,
             "password": router.password, "mode": "local", "login_url": router.login_url,
         }  # fmt: skip
+
+    def preload(self, name: str, **environ: str) -> None:
+        """Put this shim between every process of the box and the kernel."""
+        loaded = [self.environ["LD_PRELOAD"]] if "LD_PRELOAD" in self.environ else []
+        self.environ |= {"LD_PRELOAD": ":".join([*loaded, str(shims.built(name))]), **environ}
 
     @property
     def url(self) -> str:
@@ -78,18 +86,27 @@ class Box:
         return done
 
     def start(self, *parts: str) -> None:
-        """Start `web`, `worker`, or both as `run`, and wait until they serve."""
+        """Start `web`, `worker`, or both as `run`, and wait until they serve and have said so."""
+        said = {part: self._said(part) for part in parts or ("web", "worker")}
         for part in parts or ("web", "worker"):
-            line = [sys.executable, "-m", "edge", "--state", str(self.state), part]
-            log = (self.state / f"{part}.log").open("ab")
-            self.processes[part] = subprocess.Popen(line, env=self.environ, stdout=log, stderr=log)
-            log.close()
+            self.processes[part] = self._launch(part)
         for part in parts or ("web", "worker"):
             if part in ("web", "run"):
                 wait_for(self.answers)
             if part in ("worker", "run"):
                 pid = self.processes[part].pid
                 wait_for(lambda pid=pid: self.rows("SELECT 1 FROM heartbeats WHERE holder LIKE ?", f"{pid}:%"))
+        for part, length in said.items():
+            wait_for(lambda part=part, length=length: self._said(part) > length)
+
+    def _said(self, part: str) -> int:
+        log = self.state / f"{part}.log"
+        return log.stat().st_size if log.exists() else 0
+
+    def _launch(self, part: str) -> Any:
+        line = [sys.executable, "-m", "edge", "--state", str(self.state), part]
+        with (self.state / f"{part}.log").open("ab") as log:
+            return subprocess.Popen(line, env=self.environ, stdout=log, stderr=log)
 
     def answers(self) -> bool:
         try:
@@ -102,6 +119,19 @@ class Box:
         process = self.processes.pop(part)
         process.send_signal(signal.SIGKILL)
         process.wait()
+
+    def fill_disk(self, *parts: str) -> None:
+        """From now on these processes get not one byte more into any file."""
+        self._limit_files(parts, (0, resource.RLIM_INFINITY))
+
+    def make_room(self, *parts: str) -> None:
+        """There is room again."""
+        self._limit_files(parts, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    def _limit_files(self, parts: tuple[str, ...], limits: tuple[int, int]) -> None:
+        for part in parts or tuple(self.processes):
+            with contextlib.suppress(ProcessLookupError):  # it was killed meanwhile
+                resource.prlimit(self.processes[part].pid, resource.RLIMIT_FSIZE, limits)
 
     def stop(self) -> None:
         for process in self.processes.values():

@@ -1,0 +1,359 @@
+"""The same code on PostgreSQL: one writer at a time of all machines, and nothing is called kept that is not."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import peewee
+import pytest
+
+from edge import database, jobs, postgres, schema
+from edge.database import db, transaction
+from edge.domain import access, clock
+from edge.errors import BadInput, NotDurable
+from edge.models import Check, Event, Grant, Inbox, Job, Payment, Plan, Throttle
+from tests.conftest import NOW, Box
+from tests.servers import Postgres, needs_postgres
+
+pytestmark = needs_postgres
+ROOT = Path(__file__).resolve().parent.parent
+numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Postgres() as found:
+        yield found
+
+
+@pytest.fixture
+def box(server, tmp_path):
+    """The same small shop as elsewhere, in a new database of a real server."""
+    url = server.make(f"shop{next(numbers)}")
+    database.open_database(url)
+    schema.migrate(url)
+    Plan.create(id=1, name="1 hour", price_cents=2000, seconds=3600, rate="2M/5M")
+    clock.beat(NOW, synchronised=True)
+    yield Box(tmp_path)
+    database.close_database()
+
+
+def note(name):
+    Event.create(name=name, at=0.0)
+    return name
+
+
+def names(server):
+    """What a stranger sees: committed rows."""
+    words = "SELECT name FROM events WHERE name NOT LIKE 'clock%' ORDER BY id"
+    return server.ask(words, db.database.rpartition("/")[2]).split()
+
+
+def cut_off(server):
+    """The server ends every connection but the one that asks it to, as a restart does."""
+    server.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'edge'")
+
+
+# What the tests of the money and of the ledger say of SQLite, they say of PostgreSQL too.
+
+
+@pytest.fixture(scope="module")
+def hasty_server():
+    with Postgres("fsync=off") as found:
+        yield found
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("subject", ["payments", "inbox", "access", "clock", "jobs"])
+def test_what_holds_on_sqlite_holds_here(hasty_server, subject):
+    line = [sys.executable, "-m", "pytest", "-p", "tests.on_postgres", "-q", f"tests/test_{subject}.py"]
+    environ = {**os.environ, "EDGE_TEST_POSTGRES": hasty_server.make(f"tests_{subject}")}
+    done = subprocess.run([*line, "-k", "not disk"], env=environ, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+# The schema.
+
+
+def test_the_schema_is_made_once_however_many_machines_begin_together(server, at_once):
+    url = server.make(f"new{next(numbers)}")
+    database.open_database(url)
+    assert not schema.is_made()
+    assert at_once(lambda _: schema.migrate(url), 4) == [1 + len(schema.STEPS)] * 4
+    assert schema.is_made()
+    database.close_database()
+
+
+def test_a_step_written_for_sqlite_is_taken_here_and_one_that_breaks_is_undone(box):
+    def step():
+        db.execute_sql("ALTER TABLE plans ADD COLUMN colour VARCHAR(3) NOT NULL DEFAULT 'blue?'")
+        db.execute_sql("ALTER TABLE plans ADD COLUMN seen_at REAL")
+        db.execute_sql("UPDATE plans SET seen_at = ?", (NOW.timestamp(),))
+
+    def broken():
+        step()
+        raise ValueError("half way")
+
+    newest = 1 + len(schema.STEPS)
+    with pytest.raises(ValueError):
+        schema.migrate("", (*schema.STEPS, broken))
+    assert schema.migrate("") == newest
+    assert schema.migrate("", (*schema.STEPS, step)) == newest + 1
+    assert db.execute_sql("SELECT colour, seen_at FROM plans").fetchall() == [("blue?", NOW.timestamp())]
+    with pytest.raises(schema.NewerDatabase, match="install the newer one"):
+        schema.migrate("")
+
+
+def test_numbers_go_on_after_one_that_was_given(box):
+    assert Plan.create(name="1 day", price_cents=8000, seconds=86400).id == 2
+    assert Plan.create_unless_there(id=7, name="1 week", price_cents=30000, seconds=604800).id == 7
+    assert Plan.create_unless_there(id=7, name="again", price_cents=30000, seconds=604800) is None
+    assert Plan.create(name="1 month", price_cents=90000, seconds=2592000).id == 8
+
+
+def test_columns_are_as_wide_as_sqlites(box):
+    plan = Plan.create(name="n" * 5000, price_cents=1, seconds=1, bytes=5_000_000_000_000)
+    assert Plan.get_by_id(plan.id).bytes == 5_000_000_000_000
+    total = Plan.select(peewee.fn.SUM(Plan.bytes)).scalar()
+    assert (total, type(total)) == (5_000_000_000_000, int)
+
+
+def test_a_strangers_zero_byte_is_kept_as_a_mark(box):
+    note("before\0after")
+    assert Event.select().where(Event.name == "before\0after").count() == 1
+    assert [event.name for event in Event.select()][-1] == "before\ufffdafter"
+
+
+def test_a_row_that_is_replaced_is_written_anew(box):
+    for words in ("first", "second"):
+        Check.replace(name="router:gate", state="ok", words=words, checked_at=NOW, changed_at=NOW).execute()
+    assert [(row.words, row.cure) for row in Check.select()] == [("second", "")]
+
+
+@pytest.mark.parametrize(
+    "sql, translated",
+    [
+        ("SELECT a WHERE c = ? AND d = '?' AND e % 2 = 0", "SELECT a WHERE c = %s AND d = '?' AND e %% 2 = 0"),
+        ("SELECT a FROM b WHERE c LIKE '10%'", "SELECT a FROM b WHERE c LIKE '10%%'"),
+        ("SELECT INTEGER FROM b", "SELECT INTEGER FROM b"),
+        ("ALTER TABLE a ADD COLUMN b REAL", "ALTER TABLE a ADD COLUMN b DOUBLE PRECISION"),
+        ("CREATE TABLE a (b INTEGER PRIMARY KEY, c INTEGER)", "CREATE TABLE a (b BIGSERIAL PRIMARY KEY, c BIGINT)"),
+    ],
+)  # fmt: skip
+def test_sqlites_words_are_translated_and_quoted_ones_left_alone(sql, translated):
+    assert postgres.translate(sql) == translated
+
+
+def test_the_larger_of_two_is_null_when_one_of_them_is(box):
+    question = "SELECT MAX(?, 2.5), MIN(CAST(? AS INTEGER), 7), MAX(CAST(NULL AS REAL), 1.0), MAX(id) FROM plans"
+    assert db.execute_sql(question.replace("REAL", "double precision"), (1.5, 9)).fetchone() == (2.5, 7, None, 1)
+
+
+# One writer at a time, and what it says is true.
+
+
+def test_many_machines_that_read_and_then_write_lose_no_update(box, at_once):
+    @transaction
+    def add_one():
+        row = Throttle.get_or_none(Throttle.name == "count") or Throttle.create(name="count", free_at=0.0)
+        row.put(failures=row.failures + 1)
+
+    assert at_once(lambda _: [add_one() for _ in range(5)]) == [[None] * 5] * 20
+    assert Throttle.get_by_id("count").failures == 100
+
+
+def test_one_callers_fault_undoes_his_own_writes_and_nobody_elses(box, shared_writer, server, at_once):
+    Throttle.create(name="taken", free_at=0.0)
+
+    def act(place):
+        note(f"of-{place}")
+        if place == 1:
+            Throttle.create(name="taken", free_at=0.0)
+        if place == 2:
+            db.execute_sql("SELECT * FROM nowhere")
+        if place == 3:
+            raise BadInput("no")
+        return place
+
+    answers = at_once(lambda place: shared_writer.write(lambda: act(place)), 6)
+    kinds = [type(answer) for answer in answers]
+    assert kinds == [int, peewee.IntegrityError, peewee.ProgrammingError, BadInput, int, int]
+    assert sorted(names(server)) == ["of-0", "of-4", "of-5"]
+
+
+def test_whoever_swallows_a_fault_is_not_told_kept(box, server):
+    """PostgreSQL answers COMMIT to a transaction in which a statement failed, and keeps nothing of it."""
+
+    def swallows():
+        note("before")
+        try:
+            db.execute_sql("SELECT * FROM nowhere")
+        except peewee.ProgrammingError:
+            return "all is well"
+
+    with pytest.raises(NotDurable):
+        database.write_alone(swallows)
+    assert names(server) == []
+    assert database.write_alone(lambda: note("after")) == "after"
+
+
+def test_a_connection_lost_in_the_middle_is_not_durable_and_the_next_write_is_kept(box, shared_writer, server):
+    rung = []
+
+    def is_cut_off():
+        db.after_commit(lambda: rung.append(True))
+        note("lost")
+        cut_off(server)
+
+    with pytest.raises(NotDurable):
+        shared_writer.write(is_cut_off)
+    assert (names(server), rung) == ([], [])
+    assert shared_writer.fault
+    assert shared_writer.write(lambda: note("kept")) == "kept"
+    assert (names(server), shared_writer.fault) == (["kept"], "")
+
+
+def test_a_connection_lost_meanwhile_is_renewed_for_looks_and_for_writes(box, server):
+    assert Plan.select().count() == 1
+    cut_off(server)
+    assert Plan.select().count() == 1
+    cut_off(server)
+    assert database.write_alone(lambda: note("kept")) == "kept"
+    assert names(server) == ["kept"]
+
+
+def test_a_write_of_which_nobody_knows_whether_it_was_done_is_not_done_again(box, server):
+    cut_off(server)
+    with pytest.raises(peewee.OperationalError):
+        note("perhaps")
+    assert note("surely") == "surely"
+    assert names(server) == ["surely"]
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_the_server_begins_anew_under_a_running_box(box, shared_writer, server, how):
+    kept = [shared_writer.write(lambda n=n: note(f"before-{n}")) for n in range(20)]
+    getattr(server, how)()
+    with pytest.raises(NotDurable):
+        shared_writer.write(lambda: note("while-away"))
+    with pytest.raises(database.DatabaseBroken, match="out of reach"):
+        database.quick_check()
+    server.start()
+    assert shared_writer.write(lambda: note("again")) == "again"
+    database.quick_check()
+    assert names(server) == [*kept, "again"]
+
+
+def test_nobody_waits_for_ever_for_a_machine_that_froze_in_the_middle(box, server):
+    words = "import sys, time; from edge import database; from tests.test_postgres import note\n"
+    words += f"database.open_database({db.database!r})\n"
+    words += "def work():\n note('frozen'); print('holds', flush=True); time.sleep(60)\n"
+    words += "database.write_alone(work)"
+    frozen = subprocess.Popen([sys.executable, "-c", words], stdout=subprocess.PIPE, cwd=ROOT)
+    assert frozen.stdout.readline() == b"holds\n"
+    frozen.send_signal(signal.SIGSTOP)
+    try:
+        assert database.write_alone(lambda: note("kept")) == "kept"
+    finally:
+        frozen.kill()
+        frozen.wait()
+    assert names(server) == ["kept"]
+
+
+def test_a_lock_that_is_held_for_long_is_not_durable(box, server):
+    holder = postgres.PostgresServer(db.database)
+    db.execute_sql("SET lock_timeout = 200")
+    with holder.atomic("IMMEDIATE"):
+        with pytest.raises(NotDurable, match="lock"):
+            database.write_alone(lambda: note("too early"))
+    holder.close()
+    assert database.write_alone(lambda: note("kept")) == "kept"
+    assert names(server) == ["kept"]
+
+
+def test_a_server_that_may_only_be_read_is_not_durable(box, server):
+    db.execute_sql("SET default_transaction_read_only = on")
+    with pytest.raises(NotDurable, match="read-only"):
+        database.write_alone(lambda: note("no"))
+    db.execute_sql("SET default_transaction_read_only = off")
+    assert database.write_alone(lambda: note("yes")) == "yes"
+
+
+def test_only_what_need_not_be_durable_is_committed_without_a_flush(box, shared_writer, server):
+    def asked():
+        return db.execute_sql("SELECT current_setting('synchronous_commit')").fetchone()[0]
+
+    assert [shared_writer.write(asked, durable=durable) for durable in (True, False, True)] == ["on", "off", "on"]
+    server.ask(f"ALTER DATABASE \"{db.database.rpartition('/')[2]}\" SET synchronous_commit = off")
+    cut_off(server)
+    assert shared_writer.write(asked) == "on"  # whatever the server's settings say
+
+
+# The sale, over every connection at once.
+
+
+def test_twenty_equal_callbacks_on_connections_of_their_own_are_one_sale(box, at_once, gate):
+    payment = box.prompted(mac="AA:BB:CC:DD:EE:01")
+    result = box.result(payment)
+    outcomes = at_once(lambda _: box.call(payment, result))
+    assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
+    assert (Payment.get_by_id(payment.id).state, Grant.select().count(), Inbox.get().repeats) == ("paid", 1, 19)
+    assert len(box.jobs("grant.place", "waiting")) == 1
+    job = jobs.claim("provisioning", "me", box.now)
+    jobs.finish(job, lambda: access.record_placed(job.args["grant_id"], gate.id, box.now), box.now)
+    assert box.grant(payment).starts_at is not None
+
+
+def test_a_job_has_one_worker_however_many_machines_ask(box, at_once):
+    for number in range(10):
+        jobs.promise("sms.send", "sms", box.now, args={"message_id": number})
+    taken = at_once(lambda place: jobs.claim("sms", f"machine-{place}", box.now))
+    assert sorted(job.args["message_id"] for job in taken if job is not None) == list(range(10))
+    first = next(job for job in taken if job is not None)
+    jobs.put_back(first, "not yet", box.now)
+    with pytest.raises(jobs.NotYours):
+        jobs.finish(first, lambda: note("must not stay"), box.now)
+    assert Job.get_by_id(first.id).state == "scheduled"
+
+
+# What the doctor says.
+
+
+def test_the_doctor_tells_how_the_server_does_and_of_one_that_forgets(box, server):
+    assert [state for state, _, _ in database.health()] == ["ok"]
+    assert "PostgreSQL" in database.health()[0][1]
+    with Postgres("fsync=off") as careless:
+        database.open_database(careless.url())
+        found = database.health()
+        database.close_database()
+    assert [(state, cure) for state, _, cure in found][1:] == [
+        ("problem", "set fsync = on in postgresql.conf, and reload it")
+    ]
+
+
+def test_a_database_in_another_alphabet_is_refused(server):
+    server.ask("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1'")
+    database.open_database(server.url("latin"))
+    with pytest.raises(database.DatabaseBroken, match="UTF8"):
+        database.quick_check()
+    database.close_database()
+
+
+def test_threads_that_end_leave_no_connection_behind(box, server, at_once):
+    at_once(lambda _: Plan.select().count(), 10)
+    words = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = 'edge'"
+    deadline = time.monotonic() + 30
+    while int(server.ask(words)) > threading.active_count() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert int(server.ask(words)) <= threading.active_count()
+
+
+def test_without_the_library_the_cure_is_named(monkeypatch):
+    monkeypatch.setattr(peewee, "psycopg", None)
+    with pytest.raises(postgres.NoDriver, match=r"pip install edge\[postgres\]"):
+        database.open_database("postgresql://edge@db.test/edge")
