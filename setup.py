@@ -28,6 +28,7 @@ EXTRAS = {
         "hypothesis>=6.100",
         "librouteros>=4.0",
         "mypy>=1.11",
+        "prometheus-client>=0.20",
         "pytest>=8.0",
         "pytest-timeout>=2.3",
         "ruff>=0.6",

@@ -1,27 +1,43 @@
 """The `edge` command: every noun in one place."""
 
+from importlib import import_module
+
 import click
 
 from edge import __version__, logs
-from edge.cli import doctor, first_run, payments, plans, queue, routers, serving, simulate, staff, workers
 from edge.cli.command import BoxGroup
 from edge.settings import Log
 
+# Noun → where it is; read when it is asked for, so that a worker that died is back sooner.
+NOUNS = {
+    "init": "first_run", "run": "serving", "web": "serving", "worker": "serving", "demo": "demo",
+    "simulate": "simulate", "doctor": "doctor", "router": "routers", "plan": "plans", "payment": "payments",
+    "queue": "queue", "workers": "workers", "staff": "staff",
+}  # fmt: skip
 
-@click.group(cls=BoxGroup, context_settings={"help_option_names": ["-h", "--help"]})
+
+class Edge(BoxGroup):
+    """All nouns, each brought in by its name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which one needs them."""
+        return list(NOUNS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """None when there is no such noun."""
+        if cmd_name not in NOUNS:
+            return None
+        command: click.Command = getattr(import_module(f"edge.cli.{NOUNS[cmd_name]}"), cmd_name)
+        return command
+
+
+@click.group(cls=Edge, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edge")
 def edge() -> None:
     """Edge sells WiFi by the hour and takes M-Pesa.
 
     First run: `edge init`, then `edge run`. To see it all without hardware: `edge demo`.
     """
-
-
-for command in (
-    first_run.init, serving.run, serving.web, serving.worker, serving.demo, simulate.simulate, doctor.doctor,
-    routers.router, plans.plan, payments.payment, queue.queue, workers.workers, staff.staff,
-):  # fmt: skip
-    edge.add_command(command)
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ def open_database(place: Path | str) -> None:
 
 def close_database() -> None:
     """Close this thread's connection."""
-    if db.obj is not None and not db.is_closed():
+    if db.obj is not None:
         db.close()
 
 
@@ -196,6 +196,10 @@ class Writer:
                         log.error("left to the sweep: %s", fault, exc_info=fault)
         except Exception:  # nobody waits for it, and the sweep finds it: the writer must live
             log.exception("what follows from a write could not be kept; left to the sweep")
+            with self._door:
+                if not taken:  # it could not even begin, and would not the next moment
+                    taken = len(self._followers)
+                    self._followers.clear()
         with self._caught_up:
             self._followed += taken
             self._caught_up.notify_all()

@@ -32,9 +32,9 @@ def retry(job_ids: Iterable[int] | None, now: datetime) -> int:
 
     Of failed jobs with one key the newest is taken, and none while the same work is under way. Returns how many.
     """
-    failed = Job.select().where(Job.state == "failed")
+    failed = Job.select().where(Job.state == "failed").order_by(Job.id.desc())
     wanted = None if job_ids is None else set(job_ids)
-    chosen = [job for job in failed.order_by(Job.id.desc()) if wanted is None or job.id in wanted]
+    chosen = list(failed if wanted is None else failed.where(Job.id.in_(wanted)))
     if wanted is not None and len(chosen) < len(wanted):
         raise BadInput("only failed jobs can be retried; `edge queue failed` lists them", "job")
     again = []

@@ -3,7 +3,7 @@
 import threading
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from operator import add
 
@@ -12,7 +12,7 @@ from edge.database import db
 from edge.errors import NotDurable
 from edge.models import Job, JobMinute
 
-KEPT_FOR = timedelta(days=31)
+KEPT, BY_THE_MINUTE = 31 * 24 * 60, 2 * 24 * 60  # minutes
 
 
 @dataclass
@@ -30,9 +30,8 @@ _lock = threading.Lock()
 _sums: dict[tuple[int, str, str], _Sum] = defaultdict(_Sum)
 
 # What another process wrote of the same minute is added to.
-ADD = """
-INSERT INTO job_minutes (minute, queue, name, done, failed, retried, run_s, run_max_s, wait_s, wait_max_s)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+COLUMNS = "minute, queue, name, done, failed, retried, run_s, run_max_s, wait_s, wait_max_s"
+ADD_UP = """
 ON CONFLICT (minute, queue, name) DO UPDATE SET
   done = job_minutes.done + excluded.done, failed = job_minutes.failed + excluded.failed,
   retried = job_minutes.retried + excluded.retried, run_s = job_minutes.run_s + excluded.run_s,
@@ -42,6 +41,7 @@ ON CONFLICT (minute, queue, name) DO UPDATE SET
   wait_max_s = CASE WHEN excluded.wait_max_s > job_minutes.wait_max_s THEN excluded.wait_max_s
                     ELSE job_minutes.wait_max_s END
 """
+ADD = f"INSERT INTO job_minutes ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {ADD_UP}"
 
 
 def note(job: Job, outcome: str, now: datetime) -> None:
@@ -87,7 +87,25 @@ def _add(counted: dict[tuple[int, str, str], _Sum]) -> None:
         db.execute_sql(ADD, (*key, *vars(entry).values()))
 
 
+# Of the day before yesterday nobody asks for the minute: an hour's minutes become one row, at its beginning.
+ROLL_UP = f"""
+INSERT INTO job_minutes ({COLUMNS})
+SELECT (minute / 60) * 60, queue, name, SUM(done), SUM(failed), SUM(retried), SUM(run_s), MAX(run_max_s), SUM(wait_s),
+       MAX(wait_max_s)
+FROM job_minutes WHERE minute < ? AND minute <> (minute / 60) * 60 GROUP BY (minute / 60) * 60, queue, name
+{ADD_UP}
+"""
+ROLLED_UP = "DELETE FROM job_minutes WHERE minute < ? AND minute <> (minute / 60) * 60"
+
+
 def trim(now: datetime) -> None:
-    """Forget what is older than a month."""
-    oldest = int((now - KEPT_FOR).timestamp() // 60)
-    database.writer.write(lambda: JobMinute.delete().where(JobMinute.minute < oldest).execute(), durable=False)
+    """Forget what is older than a month, and keep by the hour what is older than two days."""
+    today = int(now.timestamp() // 60)
+    by_the_hour = (today - BY_THE_MINUTE) // 60 * 60
+
+    def write_down() -> None:
+        JobMinute.delete().where(JobMinute.minute < today - KEPT).execute()
+        db.execute_sql(ROLL_UP, (by_the_hour,))
+        db.execute_sql(ROLLED_UP, (by_the_hour,))
+
+    database.writer.write(write_down, durable=False)

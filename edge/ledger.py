@@ -90,10 +90,11 @@ class LedgerHuey(Huey):  # type: ignore[misc]
             self._ahead.clear()
         return left
 
-    def held(self) -> set[int]:
-        """The jobs that this process has in hand, by number."""
+    def held(self) -> set[tuple[int, int]]:
+        """The jobs that this process has in hand, by number and attempt."""
         with self._lock:
-            return {entry.job.id for entry in self._busy.values()} | {job.id for job in self._ahead.values()}
+            in_hand = [*(entry.job for entry in self._busy.values()), *self._ahead.values()]
+        return {(job.id, job.attempt) for job in in_hand}
 
     def overdue(self) -> dict[threading.Thread, Busy]:
         """Who has overrun his job's time, and was not retired for it yet."""

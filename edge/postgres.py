@@ -1,8 +1,11 @@
 """PostgreSQL for many machines: SQLite's statements and its one writer at a time, in PostgreSQL's words."""
 
+import contextlib
 import re
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -27,8 +30,16 @@ PATIENCE = {
     "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
     "tcp_user_timeout": 15_000, "client_encoding": "utf8", "application_name": "edge",
 }  # fmt: skip
-IN_TRANSACTION = 2  # libpq's PQTRANS_INTRANS: begun, and no statement in it has failed
+IDLE, IN_TRANSACTION = 0, 2  # libpq's PQTRANS_IDLE; PQTRANS_INTRANS: begun, and no statement in it has failed
+MOST = 16  # connections a process, which has a hundred threads: PostgreSQL's default is a hundred for everybody
+WAIT_S = 10.0  # for one of them
 CLOCKS_AGREE_S = 2.0
+HEALTH = """
+SELECT current_setting('server_version'), pg_database_size(current_database()),
+  (SELECT COUNT(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+  CAST(current_setting('max_connections') AS int), current_setting('fsync'), current_setting('full_page_writes'),
+  CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS double precision)
+"""
 
 # SQLSTATE classes and codes that blame one statement; every other one concerns the server, and nothing of the
 # transaction may be called kept (postgresql.org/docs/current/errcodes-appendix.html).
@@ -53,13 +64,13 @@ class NoDriver(EdgeError):
     """The library that speaks with PostgreSQL is not installed."""
 
 
-class TransactionLost(peewee.OperationalError):  # type: ignore[misc]
-    """At its end the transaction was there no more, or a statement in it had failed: nothing of it is kept."""
+class ServerFault(peewee.OperationalError):  # type: ignore[misc]
+    """No statement is to blame: there was no connection, or at its end no sound transaction. Nothing is kept."""
 
 
 def is_storage_fault(reason: BaseException) -> bool:
     """Does this very error blame the server, or the way to it?"""
-    if isinstance(reason, TransactionLost):
+    if isinstance(reason, ServerFault):
         return True
     if peewee.psycopg is None or not isinstance(reason, peewee.psycopg.Error):
         return False
@@ -92,8 +103,51 @@ def _values(params: Iterable[Any]) -> list[Any]:
     return [value.replace("\0", "\ufffd") if type(value) is str and "\0" in value else value for value in params]
 
 
+class _Pool:
+    """The connections of this process: as many as work at the same moment, and not one a thread."""
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self._connect = connect
+        self._idle: deque[Any] = deque()
+        self._free = threading.BoundedSemaphore(MOST)
+
+    def take(self) -> Any:
+        """One that is not known to be broken; ServerFault when all are at work for too long."""
+        if not self._free.acquire(timeout=WAIT_S):
+            raise ServerFault(f"all {MOST} connections to PostgreSQL were at work for {WAIT_S:.0f} s")
+        try:
+            return self._unbroken() or self._connect()
+        except BaseException:
+            self._free.release()
+            raise
+
+    def _unbroken(self) -> Any:
+        with contextlib.suppress(IndexError):
+            while (connection := self._idle.pop()).closed:
+                pass
+            return connection
+        return None
+
+    def give(self, connection: Any) -> None:
+        """Back, for whoever comes next; one that is in the middle of something is closed."""
+        if connection.pgconn.transaction_status == IDLE:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        self._free.release()
+
+    def empty(self) -> None:
+        """Close those that nobody has in hand."""
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().close()
+
+
 class PostgresServer(peewee.PostgresqlDatabase):  # type: ignore[misc]
-    """PostgreSQL with the verbs of `sqlite.SqliteFile`. Each thread has a connection, and renews one that broke."""
+    """PostgreSQL with the verbs of `sqlite.SqliteFile`. A thread has a connection for a statement or a transaction.
+
+    Answers are read in whole at once (psycopg's cursors on our side), so they outlive that.
+    """
 
     # As wide as SQLite's: data limits do not fit into 32 bits, and no text is refused for its length.
     field_types = {**peewee.PostgresqlDatabase.field_types, "INT": "BIGINT", "AUTO": "BIGSERIAL"}
@@ -102,10 +156,30 @@ class PostgresServer(peewee.PostgresqlDatabase):  # type: ignore[misc]
     def __init__(self, url: str) -> None:
         if peewee.psycopg is None:
             raise NoDriver("[database] url names PostgreSQL, and its library is missing: pip install edge[postgres]")
+        self._pool = _Pool(self._open)
         super().__init__(url, prefer_psycopg3=True, autoconnect=True, **PATIENCE)
 
-    def _connect(self) -> Any:
-        connection = super()._connect()
+    # Connections.
+
+    def connect(self, reuse_if_open: bool = False) -> bool:
+        """Take one for this thread, unless it has one."""
+        if not self._state.closed:
+            return False
+        with peewee.__exception_wrapper__:
+            self._state.set_connection(self._pool.take())
+        return True
+
+    def close(self) -> bool:
+        """Give this thread's connection back, and close all that nobody has in hand."""
+        if self.in_transaction():
+            raise peewee.OperationalError("this thread is in the middle of a transaction")
+        was_open = not self._state.closed
+        self._give_back()
+        self._pool.empty()
+        return was_open
+
+    def _open(self) -> Any:
+        connection = self._connect()
         try:
             connection.execute(SESSION, prepare=False)
         except Exception:
@@ -114,6 +188,24 @@ class PostgresServer(peewee.PostgresqlDatabase):  # type: ignore[misc]
         connection.adapters.register_loader("numeric", _number_loader())
         return connection
 
+    def _give_back(self) -> None:
+        """Between transactions; what is to be done after the commit is kept."""
+        connection, self._state.conn, self._state.closed = self._state.conn, None, True
+        if connection is not None:
+            self._pool.give(connection)
+
+    def _is_lost(self) -> bool:
+        """There was a connection, and it broke."""
+        return self._state.conn is not None and bool(self._state.conn.closed)
+
+    def _forget(self) -> None:
+        """Close this thread's connection. Did it break, then so did those that nobody has in hand."""
+        if self._is_lost():
+            self._pool.empty()
+        if self._state.conn is not None:
+            self._state.conn.close()
+        self._give_back()
+
     # Statements.
 
     def execute_sql(self, sql: str, params: Sequence[Any] | None = None) -> Any:
@@ -121,57 +213,57 @@ class PostgresServer(peewee.PostgresqlDatabase):  # type: ignore[misc]
         if sql.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK TO")):
             return self._say(sql)
         words, values = translate(sql), _values(params or ())
+        if self.in_transaction():
+            return super().execute_sql(words, values)
         try:
-            return super().execute_sql(words, values)
+            return self._execute_alone(words, values)
         except peewee.PeeweeException:
-            if self.in_transaction() or not self._is_lost():
-                raise
-            self._forget()
-            if not words.lstrip().startswith("SELECT"):
+            was_lost = self._is_lost()
+            self._forget() if was_lost else self._give_back()
+            if not was_lost or not words.lstrip().startswith("SELECT"):
                 raise  # perhaps it was done
-            return super().execute_sql(words, values)
+            return self._execute_alone(words, values)
+
+    def _execute_alone(self, words: str, values: list[Any]) -> Any:
+        answer = super().execute_sql(words, values)
+        self._give_back()
+        return answer
 
     def begin(self, lock_type: str = "IMMEDIATE") -> None:
         """Begin, as the only writer of all; PeeweeException when nobody let go of the lock for 10 s."""
         words = BEGIN if getattr(self._state, "is_flushed", True) else BEGIN + LAZILY
-        try:
-            self._say(words)
-        except peewee.PeeweeException:
-            was_lost = self._is_lost()
-            self._forget()  # with whatever was begun
-            if not was_lost:
-                raise
-            self._say(words)  # nothing was asked of it yet
+        for is_last in (False, True):
+            try:
+                self._say(words)
+                return
+            except BaseException as reason:
+                was_lost = self._is_lost() and isinstance(reason, peewee.PeeweeException)
+                self._forget()  # with whatever was begun
+                if is_last or not was_lost:
+                    raise  # else it had broken before, and nothing was asked of it yet
 
     def commit(self) -> None:
         """Keep it. PostgreSQL answers the COMMIT of a failed transaction, or of none, as if all were well: we ask."""
         connection = self._state.conn
         if connection is None or connection.pgconn.transaction_status != IN_TRANSACTION:
-            raise TransactionLost("the transaction was over before its end: a statement failed, or the connection did")
+            raise ServerFault("the transaction was over before its end: a statement failed, or the connection did")
         self._say("COMMIT")
+        self._give_back()
 
     def rollback(self) -> None:
+        """Undo it. The server does so by itself when the connection is lost."""
         try:
-            self._say("ROLLBACK")
+            if self._state.conn is not None:
+                self._say("ROLLBACK")
         except peewee.PeeweeException:
-            self._forget()  # the server undoes what a lost connection left
+            self._forget()
+        self._give_back()
 
     def _say(self, words: str) -> Any:
         """Words that frame a transaction: never prepared, each has other names in it."""
         connection = self.connection()
         with peewee.__exception_wrapper__:
             return connection.execute(words, prepare=False)
-
-    def _is_lost(self) -> bool:
-        """There was a connection, and it broke."""
-        return self._state.conn is not None and bool(self._state.conn.closed)
-
-    def _forget(self) -> None:
-        """Let go of this thread's connection; the next statement opens another."""
-        connection = self._state.conn
-        self._state.reset()
-        if connection is not None:
-            connection.close()
 
     def conflict_update(self, on_conflict: Any, query: Any) -> Any:
         """REPLACE as SQLite means it, of a row whose key is all that is unique about it."""
@@ -205,12 +297,7 @@ class PostgresServer(peewee.PostgresqlDatabase):  # type: ignore[misc]
 
     def health(self) -> list[tuple[str, str, str]]:
         """For `edge doctor`: state (ok, warning, problem), words and cure."""
-        version, size, used, most, fsync, pages, clock = self.execute_sql(
-            "SELECT current_setting('server_version'), pg_database_size(current_database()),"
-            " (SELECT COUNT(*) FROM pg_stat_activity WHERE backend_type = 'client backend'), current_setting('max_connections')::int,"
-            " current_setting('fsync'), current_setting('full_page_writes'),"
-            " EXTRACT(EPOCH FROM clock_timestamp())::float8"
-        ).fetchone()
+        version, size, used, most, fsync, pages, clock = self.execute_sql(HEALTH).fetchone()
         ahead_s = time.time() - clock
         found = [("ok", f"PostgreSQL {version}, {size // 1024:,} KiB, {used} of {most} connections in use", "")]
         for name, value in (("fsync", fsync), ("full_page_writes", pages)):
@@ -218,8 +305,8 @@ class PostgresServer(peewee.PostgresqlDatabase):  # type: ignore[misc]
                 words = f"PostgreSQL runs with {name} = {value}: a power cut may lose or damage what was sold"
                 found.append(("problem", words, f"set {name} = on in postgresql.conf, and reload it"))
         if used > most * 0.8:
-            words = f"{used} of {most} connections are in use; each thread of web and worker keeps one"
-            found.append(("warning", words, "raise max_connections in postgresql.conf, or lower [web] threads"))
+            words = f"{used} of {most} connections are in use; each process of the box takes up to {MOST + 2}"
+            found.append(("warning", words, "raise max_connections in postgresql.conf"))
         if abs(ahead_s) > CLOCKS_AGREE_S:
             way = "ahead of" if ahead_s > 0 else "behind"
             words = f"this machine's clock is {abs(ahead_s):.0f} s {way} the database's"

@@ -43,6 +43,10 @@ def _unheard(percent: int, words: str = "") -> None:
     """Progress of work that is no job."""
 
 
+class NotOurTurn(Later):
+    """The provider is left alone just now."""
+
+
 @dataclass(frozen=True)
 class World:
     """What a handler may ask: the devices, the settings, and to have its progress shown (percent, words)."""
@@ -339,13 +343,15 @@ def _run(job: Job, world: World, ahead: jobs.Ahead) -> Job | None:
         jobs.give_up(job, jobs.too_late_words(job), _now())
         _note(job, "failed")
         return None
-    provider = task.provider(job.args) if task.provider is not None else ""
-    closed_until = breakers.may_pass(provider, _now()) if provider else None
-    if closed_until is not None:
-        jobs.snooze(job, closed_until, _now())
-        return None
+    provider = ""
     try:
+        provider = task.provider(job.args) if task.provider is not None else ""
+        closed_until = breakers.may_pass(provider, _now()) if provider else None
+        if closed_until is not None:
+            raise NotOurTurn(closed_until)
         write_down = task.handler(replace(world, progress=partial(jobs.record_progress, job)), _now(), **job.args)
+    except NotOurTurn as later:
+        jobs.snooze(job, later.until, _now())
     except Later as later:
         _left_alone(provider)
         jobs.snooze(job, later.until, _now())
@@ -358,6 +364,8 @@ def _run(job: Job, world: World, ahead: jobs.Ahead) -> Job | None:
         jobs.give_up(job, str(reason), _now(), _verdict(task.given_up, job, str(reason)))
         _note(job, "failed")
     except Unconfirmed as reason:
+        if provider:
+            breakers.note_failure(provider, str(reason), _now())  # silence, too
         jobs.give_up(job, f"unconfirmed: {reason}", _now(), _verdict(task.unconfirmed, job, str(reason)))
         _note(job, "failed")
     except jobs.NotYours:

@@ -50,7 +50,7 @@ class Workers:
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._radius: FreeRadius | None = None
-        self._unheld: set[int] = set()  # ours in the ledger, and in nobody's hand when last looked at
+        self._unheld: set[tuple[int, int]] = set()  # ours in the ledger, and in nobody's hand when last looked at
         self._begun_at = _now()
         self._turned_at = time.monotonic()
 
@@ -122,20 +122,23 @@ class Workers:
 
     def _put_back_what_is_left(self) -> None:
         for huey in self._hueys:
-            for job in huey.unbegun():
-                jobs.unclaim(job, _now())
+            # What can't be repeated is a question, which the next life asks.
             cut_off = [entry.job for entry in huey.busy().values() if tasks.is_repeatable(entry.job.name)]
-            tasks.take_up(cut_off, _now())  # the rest is a question, which the next life asks
+            for job in [*huey.unbegun(), *cut_off]:
+                try:
+                    jobs.unclaim(job, _now())
+                except EdgeError as reason:  # it has ended meanwhile; or the disk is full, and the next life finds it
+                    log.warning("job %s (%s) was not put back: %s", job.id, job.name, reason)
 
     def _watch_times(self) -> None:
         """Whoever overruns his job's time loses it, and a spare takes his place; by the steady clock."""
         while not self._stopping.wait(0.5):
             try:
                 for huey, consumer in zip(self._hueys, self._consumers, strict=True):
-                    for thread, entry in huey.busy().items():
-                        if entry.is_overdue and huey.retire(thread):
+                    for thread, entry in huey.overdue().items():
+                        tasks.fail_overdue(entry.job)  # first: what can't be written now is tried again
+                        if huey.retire(thread):
                             log.error("job %s (%s) overran its %s s", entry.job.id, entry.job.name, entry.job.timeout_s)
-                            tasks.fail_overdue(entry.job)
                             consumer.add_spare()
             except Exception:  # a full disk must not end the watch
                 log.exception("time-outs could not be watched")
@@ -201,10 +204,10 @@ class Workers:
 
     def _take_up_what_nobody_holds(self, now: datetime) -> None:
         """Its end could not be written down: after two looks it is taken up as after a crash."""
-        held = {job_id for huey in self._hueys for job_id in huey.held()}
+        held = {in_hand for huey in self._hueys for in_hand in huey.held()}
         own = Job.select().where(Job.state == "running", Job.holder == self.holder)
-        loose = {job.id: job for job in own if job.id not in held}
-        tasks.take_up([job for job_id, job in loose.items() if job_id in self._unheld], now)
+        loose = {(job.id, job.attempt): job for job in own if (job.id, job.attempt) not in held}
+        tasks.take_up([job for key, job in loose.items() if key in self._unheld], now)
         self._unheld = set(loose)
 
     def _promise_checks(self) -> None:

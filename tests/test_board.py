@@ -175,8 +175,8 @@ def test_the_board_shows_who_works_on_what_and_what_nobody_holds(njeri):
     Heartbeat.create(
         holder="w", queues={"sms": 3}, started_at=NOW, seen_at=now, host="shop", pid=4711, restart_asked_at=now
     )
-    text = put(promise("sms.send", "sms"), state="running", holder="w", started_at=NOW, attempt=1, progress=40)
-    lost = put(promise("box.tidy", "log-rotation"), state="running", holder="gone", started_at=NOW, attempt=1)
+    text = put(promise("sms.send", "sms"), state="running", holder="w", started_at=now, attempt=1, progress=40)
+    lost = put(promise("box.tidy", "log-rotation"), state="running", holder="gone", started_at=now, attempt=1)
     page = njeri.get("/admin/queues")
     assert "Process 4711 on shop" in page.words and "begins anew as soon as" in page.words
     assert re.search(r"Send a text sms · [\d.]+ m?s · 40 %", page.words)

@@ -150,8 +150,9 @@ def test_money_that_was_taken_back_is_no_taking(settings):
 def test_today_shows_takings_who_is_online_and_who_paid_and_is_not(njeri):
     gate = Router.create(name="gate", host="10.5.50.1")
     worker_is_alive()
-    let_in(pay(ASHA, receipt="R1"), gate)
-    waiting = pay(JUMA, receipt="R2")
+    now = datetime.now(UTC)
+    let_in(pay(ASHA, now, "R1"), gate)
+    waiting = pay(JUMA, now, "R2")
     page = njeri.get("/admin/")
     assert "Takings KSh 40" in page.words
     assert "Sales 2" in page.words and "Online now 1" in page.words and "Paid, not online 1" in page.words

@@ -142,3 +142,16 @@ def test_it_outlives_the_jobs_and_is_forgotten_after_a_month(box):
     assert (Job.select().count(), len(rows())) == (0, 1)
     history.trim(box.after(days=2))
     assert rows() == []
+
+
+def test_older_minutes_become_hours_and_nothing_is_lost_or_counted_twice(box):
+    today = int(box.now.timestamp() // 60)
+    hour = (today - 3 * 24 * 60) // 60 * 60
+    for minute in (hour, hour + 7, hour + 59, hour + 60, today):
+        JobMinute.create(minute=minute, queue="sms", name="sms.send", done=2, run_s=1.0, run_max_s=minute - hour)
+    for _ in range(2):
+        history.trim(box.now)
+        found = JobMinute.select().order_by(JobMinute.minute)
+        assert [(row.minute, row.done, row.run_s, row.run_max_s) for row in found] == [
+            (hour, 6, 3.0, 59), (hour + 60, 2, 1.0, 60), (today, 2, 1.0, today - hour),
+        ]  # fmt: skip

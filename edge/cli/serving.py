@@ -1,9 +1,8 @@
-"""`edge run`, `edge web`, `edge worker`, `edge demo`: the box at work."""
+"""`edge run`, `edge web`, `edge worker`: the box at work."""
 
 import click
 
 from edge import boot, logs, telemetry
-from edge import demo as rehearsal
 from edge.cli.command import BoxCommand, asked
 from edge.jobs import QUEUES
 from edge.settings import Settings
@@ -38,13 +37,3 @@ def web(port: int | None) -> None:
 def worker(queues: tuple[str, ...]) -> None:
     """Run the workers alone."""
     _serve(asked().settings(), web=False, work=True, queues=queues)
-
-
-@click.command(cls=BoxCommand)
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Of the portal.")
-@click.option("--no-guests", is_flag=True, help="Leave the stage to you: nobody else buys.")
-def demo(port: int, no_guests: bool) -> None:
-    """Run everything simulated in a throw-away folder: M-Pesa, router, modem, and guests of its own."""
-    rehearsal.run(port, guests=not no_guests, say=click.echo)
-
-

@@ -55,7 +55,7 @@ Kept = tuple[tuple[int | None, str], Call]  # the row when it is new, its outcom
 KEEP = """
 INSERT INTO inbox (digest, source, kind, headers, body, payment_id, is_proof, outcome, repeats, received_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)
-ON CONFLICT (digest) DO UPDATE SET repeats = repeats + 1 RETURNING id, repeats, outcome
+ON CONFLICT (digest) DO UPDATE SET repeats = inbox.repeats + 1 RETURNING id, repeats, outcome
 """
 
 

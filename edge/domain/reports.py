@@ -160,15 +160,6 @@ def story(sale: Sale) -> list[Step]:
     return sorted(steps, key=lambda step: step.at)  # of one instant, the cause stays first
 
 
-def payment_behind(job: Job) -> int | None:
-    """The number of the payment that this work was promised for."""
-    kind, _, number = job.cause.partition(":")
-    if kind == "grant":
-        grant = Grant.get_or_none(Grant.id == int(number))
-        return None if grant is None else grant.payment_id
-    return int(number) if kind == "payment" else None
-
-
 def _is_let_in() -> Any:
     """The rule of `access.is_let_in`, for many rows at once."""
     placed = Placement.select(Placement.id).where(Placement.grant == Grant.id, Placement.state == "there")

@@ -148,6 +148,7 @@ def test_after_the_router_was_told_and_before_it_was_written_down(shop: Box, vic
     shop.router.hold_answer = "/ip/hotspot/user/add"
     token = shop.initiate()["payment_id"]
     wait_for(lambda: len(shop.router.users()) > known)
+    wait_for(lambda: shop.count("messages", "state = 'sent'") == 2)  # the text does not wait for the router
     kill(shop, victim)
     shop.router.hold_answer = ""
     start(shop, victim)
