@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from edge import database, desk, jobs, tasks
+from edge.domain import queues
 from edge.errors import BadInput
-from edge.models import Heartbeat, Job
+from edge.models import Heartbeat, Job, Message
 from edge.settings import Queues, Settings
 from tests.test_jobs import claim, promise, rings, state
 
@@ -303,3 +304,11 @@ def test_every_worker_is_asked_to_begin_anew(box, rings):
     assert desk.ask_restart(box.now) == 2
     assert {beat.restart_asked_at for beat in Heartbeat.select()} == {box.now}
     assert rings("sms") == 1
+
+
+def test_a_text_that_is_cancelled_says_that_it_will_not_leave(box):
+    payment = box.paid()
+    [job] = box.jobs("sms.send")
+    queues.cancel(job.id, box.now, "Njeri")
+    message = Message.get(Message.payment == payment)
+    assert (message.state, message.words) == ("failed", "cancelled by Njeri")

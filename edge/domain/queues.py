@@ -10,7 +10,7 @@ from peewee import fn
 
 from edge import desk, holder, jobs
 from edge.database import transaction
-from edge.domain import breakers, events
+from edge.domain import breakers, events, messages
 from edge.errors import BadInput
 from edge.models import Breaker, Heartbeat, Job, JobMinute, Router
 
@@ -222,8 +222,11 @@ def _retry_some(job_ids: list[int], now: datetime) -> int:
 
 @transaction
 def cancel(job_id: int, now: datetime, who: str = CONSOLE) -> None:
-    """Nobody needs it any more; BadInput when it runs already, or has ended."""
-    _record("job.cancelled", desk.cancel(job_id, now), who, now)
+    """Nobody needs it any more; BadInput when it runs already, or has ended. A text says that it will not leave."""
+    job = desk.cancel(job_id, now)
+    if job.name == "sms.send":
+        messages.mark_failed(job.args["message_id"], f"cancelled by {who}", now)
+    _record("job.cancelled", job, who, now)
 
 
 @transaction
