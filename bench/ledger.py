@@ -24,6 +24,19 @@ from edge.models import Job
 
 JOBS = 4000
 WORKERS = 4
+# M-Pesa out of reach: a pretended one in the same process would be measured as well.
+SETTINGS = f"""
+[queue]
+keep_done = 100000000
+[queue.workers]
+default = {WORKERS}
+[mpesa]
+mode = "sandbox"
+base_url = "http://127.0.0.1:9"
+consumer_key = "key"
+consumer_secret = "secret"
+passkey = "pass"
+"""
 
 
 @dataclass
@@ -62,7 +75,7 @@ def ledger(preload: str = "", finished: int = 0) -> Iterator[Bench]:
         ear.settimeout(120)
         config = state / "edge.toml"
         config.touch(mode=0o600)
-        config.write_text(f"[queue.workers]\ndefault = {WORKERS}\n[queue]\nkeep_done = 100000000\n")
+        config.write_text(SETTINGS)
         with boot.opened(settings.load(state, environ={}), is_new=True):
             database.writer.start()
             _grow_old(finished)

@@ -12,13 +12,15 @@ from pathlib import Path
 log = logging.getLogger("edge.bell")
 
 EVERY_QUEUE = "*"
+SCHEDULE = "@"  # rung when work was put off: whoever wakes it sleeps no longer than until then
 
 
 class Bell:
     """A condition for threads of this process, a Unix datagram for the worker in another; a carrier goes farther."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed: dict[str, threading.Condition] = {}  # one a queue: a ring wakes nobody else's workers
         self._rings: dict[str, int] = {}
         self._waiting: Counter[str] = Counter()
         self._carrier: Callable[[list[str]], object] | None = None
@@ -45,22 +47,25 @@ class Bell:
         self.hear(names)
         if self._path is not None:
             self._call(self._path, names)
-        if self._carrier is not None:
+        if self._carrier is not None and names != [SCHEDULE]:
             self._carrier(names)
 
     def hear(self, names: Iterable[str]) -> None:
         """It was rung elsewhere: wake whoever waits here."""
-        with self._changed:
+        with self._lock:
             for name in names:
                 self._rings[name] = self._rings.get(name, 0) + 1
-            self._changed.notify_all()
+                for queue in self._changed if name == EVERY_QUEUE else (name,):
+                    if queue in self._changed:
+                        self._changed[queue].notify_all()
 
     def wait(self, queue: str, seen: int, timeout_s: float) -> int:
         """Sleep until this queue was rung after `seen`, or the time is over; returns the count to pass next time."""
-        with self._changed:
+        with self._lock:
+            changed = self._changed.setdefault(queue, threading.Condition(self._lock))
             self._waiting[queue] += 1
             try:
-                self._changed.wait_for(lambda: self.count(queue) != seen, timeout_s)
+                changed.wait_for(lambda: self.count(queue) != seen, timeout_s)
             finally:
                 self._waiting[queue] -= 1
             return self.count(queue)

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -134,7 +134,13 @@ class Service:
         faulthandler.enable()  # when the watchdog ends us, the journal shows where each thread stood
         self.heed()
         self.start()
-        self.serve(lambda: [say(line) for line in self.words()])
+
+        def tell() -> None:
+            with suppress(OSError):  # a full disk, if it goes to a file there
+                for line in self.words():
+                    say(line)
+
+        self.serve(tell)
 
     def heed(self) -> None:
         """From now on SIGTERM and Ctrl-C end `serve`, also while things still start; SIGHUP begins anew."""

@@ -1,7 +1,6 @@
 """The one database: how it is opened, and the one writer that shares its commits."""
 
 import logging
-import queue
 import threading
 import time
 from collections import deque
@@ -75,15 +74,17 @@ def is_storage_fault(reason: BaseException | None) -> bool:
 
 
 class Writer:
-    """One thread that runs everybody's transactions, each in a savepoint, and commits them together.
+    """Everybody's transactions, each in a savepoint, committed together.
 
-    A flush on an SD card takes ten milliseconds and more; shared, it is paid once for all who wait. What follows
-    from their writes, and nobody waits for, is done between the batches (`follow`).
+    A flush on an SD card takes ten milliseconds and more; shared, it is paid once for all who wait. Whoever comes
+    while nobody commits does so himself, and for those who came meanwhile the writer's thread does it. What follows
+    from their writes, and nobody waits for, that thread does between the batches (`follow`).
     """
 
     def __init__(self) -> None:
-        self._work: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()  # None: there is something to follow up
-        self._is_flushed = True  # each commit of this thread's connection, as it stands
+        self._work: deque[Entry] = deque()
+        self._turn = threading.Lock()  # whoever holds it commits
+        self._call = threading.Semaphore(0)  # for the thread: something is left to do
         self._followers: deque[tuple[float, Callable[[], object]]] = deque()
         self.fault = ""  # why the last commit failed; empty when it did not
         self._is_stopping = False
@@ -99,7 +100,7 @@ class Writer:
     def start(self) -> None:
         with self._door:
             if self._thread is None:
-                self._is_stopping, self._is_flushed = False, True
+                self._is_stopping = False
                 self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
                 self._thread.start()
 
@@ -109,7 +110,7 @@ class Writer:
             thread, self._thread = self._thread, None
             if thread is not None:
                 self._is_stopping = True
-                self._work.put(None)
+                self._call.release()
         if thread is not None:
             thread.join()
 
@@ -121,24 +122,39 @@ class Writer:
         then be done again, harmlessly: it spares the card a flush.
         """
         promise: Future[T] = Future()
-        return promise.result() if self._hand_over(work, promise, durable) else write_alone(work)
+        if not self._hand_over(work, promise, durable):
+            return write_alone(work)
+        self._commit_if_nobody_does()
+        return promise.result()
 
     def begin(self, work: Callable[[], T]) -> "Future[T]":
         """`write` without waiting: the answer, or what was raised, comes once it is durable, in the writer's thread."""
         promise: Future[T] = Future()
-        if not self._hand_over(work, promise, True):
-            try:
-                promise.set_result(write_alone(work))
-            except Exception as reason:  # handed to whoever asks the promise, as the writer does
-                promise.set_exception(reason)
+        if self._hand_over(work, promise, True):
+            self._call.release()
+            return promise
+        try:
+            promise.set_result(write_alone(work))
+        except Exception as reason:  # handed to whoever asks the promise, as the writer does
+            promise.set_exception(reason)
         return promise
 
     def _hand_over(self, work: Callable[[], T], promise: "Future[T]", durable: bool) -> bool:
         with self._door:
-            shared = self._thread is not None and self._thread is not threading.current_thread()
+            shared = self._thread is not None and not db.in_transaction()
             if shared:
-                self._work.put((partial(copy_context().run, work), promise, durable))  # its trace goes with it
+                self._work.append((partial(copy_context().run, work), promise, durable))  # its trace goes with it
         return shared
+
+    def _commit_if_nobody_does(self) -> None:
+        """One batch, with our own work in it or at its end. Who commits now looks again when he is done."""
+        if self._turn.acquire(blocking=False):
+            try:
+                self._commit_batch()
+            finally:
+                self._turn.release()
+            if self._work:
+                self._call.release()
 
     def follow(self, work: Callable[[], T]) -> T | None:
         """Run `work` soon, in a transaction of its own, when nobody waits for a commit; None: not done yet.
@@ -150,7 +166,7 @@ class Writer:
             if shared:
                 self._followers.append((time.monotonic(), partial(copy_context().run, work)))
                 self._promised += 1
-                self._work.put(None)
+                self._call.release()
         return None if shared else write_alone(work)
 
     def catch_up(self, timeout_s: float) -> bool:
@@ -161,35 +177,32 @@ class Writer:
             return self._caught_up.wait_for(lambda: self._followed >= promised, timeout_s)
 
     def _run(self) -> None:
-        while not (self._is_stopping and self._work.empty()):
-            batch = self._gather()
-            if batch:
-                self._commit(batch)
-            if self._followers and (not batch or time.monotonic() - self._followers[0][0] > LATEST_S):
+        while not (self._is_stopping and not self._work):
+            # Nobody called for a moment: time for what follows.
+            was_called = self._call.acquire(timeout=QUIET_S if self._followers else None)
+            with self._turn:
+                while self._work:
+                    self._commit_batch()
+                late = bool(self._followers) and time.monotonic() - self._followers[0][0] > LATEST_S
+                if self._followers and (late or not was_called):
+                    self._follow_up()
+        with self._turn:
+            while self._followers:
                 self._follow_up()
-        while self._followers:
-            self._follow_up()
         close_database()
 
-    def _gather(self) -> "list[Entry]":
-        """Everybody who waits now; nobody, when it was quiet for a moment and there is something to follow up."""
-        batch: list[Entry | None] = [None]
-        try:
-            while batch == [None] and not self._is_stopping:
-                batch = [self._work.get(timeout=QUIET_S if self._followers else None)]
-        except queue.Empty:
-            return []
-        while len(batch) < BATCH and not self._work.empty():
-            batch.append(self._work.get())
-        return [entry for entry in batch if entry is not None]
+    def _commit_batch(self) -> None:
+        batch = [self._work.popleft() for _ in range(min(BATCH, len(self._work)))]
+        if batch:
+            self._commit(batch)
 
     def _follow_up(self) -> None:
         """Some of what follows, in one transaction, until somebody waits again."""
         taken = 0
         try:
-            self._flush_each_commit(True)
+            db.flush_each_commit(True)
             with db.atomic("IMMEDIATE"):
-                while self._followers and taken < FOLLOWERS and (self._work.empty() or not taken):
+                while self._followers and taken < FOLLOWERS and (not self._work or not taken):
                     taken += 1
                     _, fault = _attempt(self._followers.popleft()[1])
                     if fault is not None:
@@ -204,18 +217,13 @@ class Writer:
             self._followed += taken
             self._caught_up.notify_all()
 
-    def _flush_each_commit(self, wanted: bool) -> None:
-        if wanted != self._is_flushed:
-            db.flush_each_commit(wanted)
-            self._is_flushed = wanted
-
     def _commit(self, batch: "list[Entry]") -> None:
         answers: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
-            self._flush_each_commit(any(durable for _, _, durable in batch))
-            with db.atomic("IMMEDIATE"):
+            db.flush_each_commit(any(durable for _, _, durable in batch))
+            with db.atomic("IMMEDIATE") as whole:
                 for work, promise, _ in batch:
-                    answers.append((promise, *_attempt(work)))
+                    answers.append((promise, *(_attempt(work) if len(batch) > 1 else _attempt_all(work, whole))))
         except BaseException as reason:  # whatever it was, nobody in this batch may be told "kept"
             self.fault = f"nothing can be kept: {reason}"
             for _, promise, _ in batch:
@@ -240,12 +248,25 @@ def _attempt(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
         return None, reason
 
 
+def _attempt_all(work: Callable[[], T], whole: Any) -> tuple[T | None, BaseException | None]:
+    """The same for a batch of one, spared the savepoint: two ways to a server and back."""
+    try:
+        return work(), None
+    except BaseException as reason:  # handed back to the caller, who waits for it
+        if is_storage_fault(reason):
+            raise
+        whole.rollback()
+        return None, reason
+
+
 def write_alone(work: Callable[[], T]) -> T:
     """The same promise without a writer thread: a command line, a test."""
     try:
+        if not db.in_transaction():
+            db.flush_each_commit(True)
         with db.atomic("IMMEDIATE"):
             return work()
-    except peewee.DatabaseError as reason:
+    except peewee.PeeweeException as reason:
         if is_storage_fault(reason):
             raise _not_durable(reason) from reason
         raise

@@ -1,5 +1,6 @@
 """The ledger of work: promise, claim, finish, put back, give up, rescue. A row survives what a message does not."""
 
+import json
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 from peewee import SQL, fn
 
 from edge import database, trace
-from edge.bell import bell
+from edge.bell import SCHEDULE, bell
 from edge.database import db, is_storage_fault, transaction
 from edge.errors import BadInput, EdgeError, NotDurable
 from edge.models import Batch, Job
@@ -96,6 +97,14 @@ class NotYours(EdgeError):
     """Somebody else owns this job now; whatever was to be written with it is rolled back."""
 
 
+# One statement, and not Peewee's: everything that is sold, sent or checked passes here.
+PROMISE = """
+INSERT OR IGNORE INTO jobs (queue, name, args, state, priority, run_at, attempt, tries, backoff, timeout_s, lane,
+  unique_key, once_key, cause, errors, created_at, trace, deaths, not_after, batch_id, progress_words)
+VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, '[]', ?, ?, 0, ?, ?, '') RETURNING id
+"""
+
+
 @transaction
 def promise(
     name: str,
@@ -120,18 +129,24 @@ def promise(
     """
     kind = QUEUES[queue]
     at = run_at or now
-    row = Job.create_unless_there(
-        name=name, queue=queue, args=args or {}, state="waiting" if at <= now else "scheduled", priority=priority,
-        run_at=at, tries=kind.tries, backoff=list(kind.backoff_s), timeout_s=timeout_s or kind.timeout_s,
-        lane=lane,
-        unique_key=unique_key, once_key=once_key, cause=cause, created_at=now, trace=trace.current() or trace.new(),
-        not_after=not_after, batch_id=None if batch is None else batch.id,
-    )  # fmt: skip
-    if row is not None and batch is not None:
+    row = db.execute_sql(
+        PROMISE,
+        (
+            queue, name, _words(args or {}), "waiting" if at <= now else "scheduled", priority, at.timestamp(),
+            kind.tries, _words(kind.backoff_s), timeout_s or kind.timeout_s, lane, unique_key, once_key, cause,
+            now.timestamp(), trace.current() or trace.new(), not_after and not_after.timestamp(), batch and batch.id,
+        ),
+    ).fetchone()  # fmt: skip
+    if row is None:
+        return None
+    if batch is not None:
         _count_in(batch)
-    if row is not None and at <= now:
-        ring([queue])
-    return None if row is None else int(row.id)
+    ring([queue] if at <= now else [SCHEDULE])
+    return int(row[0])
+
+
+def _words(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), default=str)
 
 
 # `waiting` means its time has come, so the clock is not asked again: one that steps back would hide the row.
@@ -442,8 +457,7 @@ def _close(
 
 def _reopen(job: Job, run_at: datetime, now: datetime, **columns: Any) -> None:
     _change(job, state="waiting" if run_at <= now else "scheduled", run_at=run_at, **columns)
-    if run_at <= now:
-        ring([job.queue])
+    ring([job.queue] if run_at <= now else [SCHEDULE])
 
 
 def _change(job: Job, **columns: Any) -> None:

@@ -46,13 +46,18 @@ class Busy:
 class LedgerHuey(Huey):  # type: ignore[misc]
     """One queue of the ledger, seen by Huey as a queue of its own."""
 
-    def __init__(self, queue: str, holder: str, run: Runner, is_repeatable: Callable[[str], bool]) -> None:
+    def __init__(
+        self, queue: str, holder: str, run: Runner, is_repeatable: Callable[[str], bool],
+        begun: threading.Event | None = None,
+    ) -> None:  # fmt: skip
+        """`begun` is set whenever a job begins: whoever watches time-outs may sleep until then."""
         super().__init__(queue, results=False, storage_class=BellStorage)
         self.queue = queue
         self.holder = holder
         self.stopping = threading.Event()
         self._run_job = run
         self._is_repeatable = is_repeatable
+        self._begun = begun or threading.Event()
         self._lock = threading.Lock()
         self._wanted: set[int] = set()  # jobs that a thread here is claiming just now
         self._ahead: dict[threading.Thread, Job] = {}  # claimed with the end of the last one, begun next
@@ -137,6 +142,8 @@ class LedgerHuey(Huey):  # type: ignore[misc]
         me = threading.current_thread()
         with self._lock:
             self._busy[me] = Busy(job, time.monotonic())
+        if not self._begun.is_set():
+            self._begun.set()
         try:
             following = self._run_job(job, partial(self._claim_ahead, me))
             if following is not None:

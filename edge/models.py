@@ -148,7 +148,7 @@ class Job(Table):
     timeout_s = IntegerField()
     lane = CharField(null=True)
     unique_key = CharField(null=True)  # unique while the job is open
-    once_key = CharField(null=True, unique=True)  # unique for ever
+    once_key = CharField(null=True)  # unique as long as the row is remembered
     holder = CharField(null=True)
     lease_until = InstantField(null=True)
     cause = CharField(default="")

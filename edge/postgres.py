@@ -85,6 +85,11 @@ def translate(sql: str) -> str:
     """A statement as psycopg takes it; of what makes tables, SQLite's types as well. Quoted words are left alone."""
     if "%s" in sql:
         return sql  # Peewee's own questions about the catalogue
+    if "INSERT OR IGNORE" in sql:
+        head, returning, tail = sql.replace("INSERT OR IGNORE", "INSERT").partition("RETURNING")
+        sql = f"{head} ON CONFLICT DO NOTHING {returning}{tail}"
+    if (adds_up := re.match(r"\s*INSERT INTO (\w+)", sql)) and "DO UPDATE SET" in sql:  # to SQLite, of the row that is there
+        sql = re.sub(r"\b(\w+) = \1\b(?!\.)", rf"\1 = {adds_up[1]}.\1", sql)
     parts = re.split(r"('(?:[^']|'')*')", sql)
     makes = sql.lstrip().startswith(("CREATE", "ALTER"))
     return "".join(
@@ -166,7 +171,7 @@ class PostgresServer(peewee.PostgresqlDatabase):  # type: ignore[misc]
         if not self._state.closed:
             return False
         with peewee.__exception_wrapper__:
-            self._state.set_connection(self._pool.take())
+            self._state.conn, self._state.closed = self._pool.take(), False
         return True
 
     def close(self) -> bool:
@@ -211,7 +216,8 @@ class PostgresServer(peewee.PostgresqlDatabase):  # type: ignore[misc]
     def execute_sql(self, sql: str, params: Sequence[Any] | None = None) -> Any:
         """One statement in SQLite's words. A look outside a transaction outlives a server that was started anew."""
         if sql.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK TO")):
-            return self._say(sql)
+            # Each has a name of its own, and the end of the transaction lets go of all: one way to the server less.
+            return None if sql.startswith("RELEASE") and self.is_alive() else self._say(sql)
         words, values = translate(sql), _values(params or ())
         if self.in_transaction():
             return super().execute_sql(words, values)

@@ -15,8 +15,9 @@ INDEXES = (
     "CREATE INDEX IF NOT EXISTS jobs_closed ON jobs (queue, state, finished_at) "
     "WHERE state IN ('done', 'failed', 'cancelled')",
     "CREATE INDEX IF NOT EXISTS jobs_batch ON jobs (batch_id) WHERE batch_id IS NOT NULL",
+    "CREATE UNIQUE INDEX IF NOT EXISTS jobs_once ON jobs (once_key) WHERE once_key IS NOT NULL",
     "CREATE UNIQUE INDEX IF NOT EXISTS jobs_open_key ON jobs (unique_key) "
-    "WHERE state IN ('scheduled', 'waiting', 'running')",
+    "WHERE unique_key IS NOT NULL AND state IN ('scheduled', 'waiting', 'running')",
     "CREATE UNIQUE INDEX IF NOT EXISTS payments_open ON payments (msisdn, plan_id, mac) "
     "WHERE state IN ('pending', 'prompted')",
     "CREATE INDEX IF NOT EXISTS inbox_forgotten ON inbox (received_at) WHERE outcome = ''",

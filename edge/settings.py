@@ -343,10 +343,10 @@ def _check_places(settings: Settings) -> list[str]:
 
 
 def _is_server(url: str, schemes: tuple[str, ...]) -> bool:
-    """An address of one of these kinds; of a database, its name as well."""
+    """An address of one of these kinds; of a database, its name as well. It may name two hosts, with a comma."""
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        _ = "," in parts.netloc or parts.port
     except ValueError:
         return False
     return parts.scheme in schemes and (parts.scheme != "postgresql" or len(parts.path) > 1)

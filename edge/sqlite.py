@@ -38,7 +38,11 @@ class SqliteFile(peewee.SqliteDatabase):  # type: ignore[misc]
 
     def flush_each_commit(self, wanted: bool) -> None:
         """From this thread's next transaction on. A flush keeps all earlier commits as well: there is one log."""
-        self.execute_sql("PRAGMA synchronous = FULL" if wanted else "PRAGMA synchronous = NORMAL")
+        connection = self.connection()
+        known, is_wanted = getattr(self._state, "flushes", (None, True))
+        if wanted != (is_wanted if known is connection else True):  # a new connection flushes
+            self.execute_sql("PRAGMA synchronous = FULL" if wanted else "PRAGMA synchronous = NORMAL")
+        self._state.flushes = (connection, wanted)
 
     def is_alive(self) -> bool:
         """On some faults SQLite undoes the whole transaction by itself; what follows would be kept piece by piece."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from edge import history, holder, jobs, tasks, trace
-from edge.bell import bell
+from edge.bell import SCHEDULE, bell
 from edge.database import close_database, transaction
 from edge.devices import radius
 from edge.devices.opening import Devices
@@ -28,7 +28,6 @@ log = logging.getLogger("edge.worker")
 STOP_WITHIN_S = 15.0
 STANDSTILL_S = 60.0  # of the rhythm that renews leases: the watchdog is told
 MOST_STUCK = 6  # threads; then the process is worn out and begins anew
-LONGEST_NAP_S = 1.0
 NET_EVERY_S = 5.0  # whoever was promised work and not rung for hears of it so late
 
 
@@ -51,6 +50,7 @@ class Workers:
         self._threads: list[threading.Thread] = []
         self._radius: FreeRadius | None = None
         self._unheld: set[tuple[int, int]] = set()  # ours in the ledger, and in nobody's hand when last looked at
+        self._job_began = threading.Event()
         self._begun_at = _now()
         self._turned_at = time.monotonic()
 
@@ -66,7 +66,7 @@ class Workers:
         self._ensure_radius()
         run = partial(tasks.run, world=self.world)
         for name in self.queues:
-            huey = LedgerHuey(name, self.holder, run, tasks.is_repeatable)
+            huey = LedgerHuey(name, self.holder, run, tasks.is_repeatable, self._job_began)
             consumer = consumer_of(huey, jobs.QUEUES[name].workers)
             self._hueys.append(huey)
             self._consumers.append(consumer)
@@ -102,6 +102,7 @@ class Workers:
     def stop(self) -> None:
         """Finish the work in hand within the limit; what is not finished then is put back, if that harms nobody."""
         self._stopping.set()
+        self._job_began.set()
         for huey in self._hueys:
             huey.stopping.set()
         for consumer in self._consumers:
@@ -134,6 +135,10 @@ class Workers:
         """Whoever overruns his job's time loses it, and a spare takes his place; by the steady clock."""
         while not self._stopping.wait(0.5):
             try:
+                if not any(huey.busy() for huey in self._hueys):
+                    self._job_began.clear()
+                    if not any(huey.busy() for huey in self._hueys):
+                        self._job_began.wait()
                 for huey, consumer in zip(self._hueys, self._consumers, strict=True):
                     for thread, entry in huey.overdue().items():
                         tasks.fail_overdue(entry.job)  # first: what can't be written now is tried again
@@ -148,18 +153,19 @@ class Workers:
         """Scheduled work becomes waiting when its time comes; and the net under the bell."""
         looked_at = 0.0
         while not self._stopping.is_set():
-            pause = LONGEST_NAP_S
+            seen, pause = bell.count(SCHEDULE), NET_EVERY_S
             try:
-                if time.monotonic() - looked_at > NET_EVERY_S:
+                if time.monotonic() - looked_at >= NET_EVERY_S:
                     looked_at = time.monotonic()
                     bell.hear(jobs.waiting_queues())
-                if jobs.is_promotion_due(_now()):
-                    jobs.promote(_now())
                 due_s = jobs.next_due(_now())
-                pause = LONGEST_NAP_S if due_s is None else min(LONGEST_NAP_S, due_s)
+                if due_s is not None and due_s <= 0:
+                    jobs.promote(_now())
+                    due_s = jobs.next_due(_now())
+                pause = NET_EVERY_S if due_s is None else min(NET_EVERY_S, due_s)
             except Exception:  # a full disk must not end the rhythm
                 log.exception("scheduled work could not be looked at")
-            self._stopping.wait(max(0.02, pause))
+            bell.wait(SCHEDULE, seen, max(0.02, pause))
         close_database()
 
     def _keep_time(self) -> None:
@@ -167,7 +173,7 @@ class Workers:
         rhythms: list[tuple[float, Callable[[], object]]] = [
             (20.0, self._beat),
             (5.0, self._sweep),
-            (10.0, lambda: history.flush(_now())),
+            (20.0, lambda: history.flush(_now())),
             (60.0, self._promise_checks),
             (3600.0, partial(_promise_once, "box.tidy", "log-rotation", "h", {})),
         ]
@@ -175,17 +181,20 @@ class Workers:
         while not self._stopping.is_set():
             self._turned_at = time.monotonic()
             for place, (every_s, act) in enumerate(rhythms):
-                if time.monotonic() >= due[place]:
+                if time.monotonic() >= due[place] - 0.5:  # together: each waking costs more than most duties
                     due[place] = time.monotonic() + every_s
                     try:
                         act()
                     except Exception:  # the next beat tries again
                         log.exception("a regular duty failed")
-            self._stopping.wait(0.5)
+            self._stopping.wait(max(0.05, min(due) - time.monotonic()))
         close_database()
 
     def _beat(self) -> None:
-        _record_beat(self.holder, {name: jobs.QUEUES[name].workers for name in self.queues}, self.stuck(), _now())
+        # NTP's word first: it speaks of the time that is read after it, not of one that was read before a step.
+        synchronised = is_synchronised()
+        queues = {name: jobs.QUEUES[name].workers for name in self.queues}
+        _record_beat(self.holder, queues, self.stuck(), synchronised, _now())
 
     def _sweep(self) -> None:
         """Look first, write only where something is to be done: an idle box leaves its card alone."""
@@ -199,8 +208,8 @@ class Workers:
         self._ensure_radius()
         if self._radius is not None:
             self._check_radius(now)
-        if not clock.is_trusted(now):
-            self._beat()  # perhaps a router has vouched for it meanwhile
+        if not clock.is_trusted(now) and (is_synchronised() or clock.router_offsets(now)):
+            self._beat()  # somebody vouches for it now
 
     def _take_up_what_nobody_holds(self, now: datetime) -> None:
         """Its end could not be written down: after two looks it is taken up as after a crash."""
@@ -249,14 +258,14 @@ class Workers:
 
 
 @transaction
-def _record_beat(name: str, queues: dict[str, int], stuck: int, now: datetime) -> None:
+def _record_beat(name: str, queues: dict[str, int], stuck: int, synchronised: bool, now: datetime) -> None:
     """One write: this process lives, its leases hold, and the clock is judged."""
     Heartbeat.insert(
         holder=name, queues=queues, started_at=now, seen_at=now, host=socket.gethostname(), pid=os.getpid()
     ).on_conflict(conflict_target=[Heartbeat.holder], update={Heartbeat.seen_at: now, Heartbeat.stuck: stuck}).execute()
     Heartbeat.delete().where(Heartbeat.seen_at < now - timedelta(days=1)).execute()
     jobs.renew(name, now)
-    clock.beat(now, is_synchronised(), clock.router_offsets(now))
+    clock.beat(now, synchronised, clock.router_offsets(now))
 
 
 @transaction

@@ -48,16 +48,31 @@ look_for_test_parts() {
     need gammu "the modem driven by another program" gammu
     need chromium "pages in a real browser" chromium chromium-browser
     need chromium-driver "pages in a real browser" chromedriver
+    need redis-server "several machines" redis-server
+    need postgresql "several machines, and everything on PostgreSQL" initdb /usr/lib/postgresql/*/bin/initdb
 }
 
-# The tests start FreeRADIUS themselves; Debian's service, which an install starts, would hold its ports.
-# A service that was there before us is left as it is.
-stop_new_freeradius() {
-    if [ -d /run/systemd/system ] && command -v systemctl >/dev/null; then
-        as_root systemctl disable --quiet --now freeradius.service
-    elif command -v service >/dev/null; then
-        as_root service freeradius stop >/dev/null 2>&1
-    fi
+# The tests start their servers themselves. Debian's services, which an install starts, would hold their ports; one
+# that was there before us is left as it is.
+SERVICES="freeradius redis-server postgresql"
+
+services_there() {
+    local name
+    for name in $SERVICES; do
+        [ -e "/lib/systemd/system/$name.service" ] || [ -e "/etc/init.d/$name" ] && printf '%s ' "$name"
+    done
+}
+
+stop_new_services() { # those that were there before
+    local name
+    for name in $(services_there); do
+        case " $1 " in *" $name "*) continue ;; esac
+        if [ -d /run/systemd/system ] && command -v systemctl >/dev/null; then
+            as_root systemctl disable --quiet --now "$name.service"
+        elif command -v service >/dev/null; then
+            as_root service "$name" stop >/dev/null 2>&1
+        fi
+    done
     return 0
 }
 
@@ -65,10 +80,10 @@ test_parts() {
     look_for_test_parts
     [ ${#missing[@]} = 0 ] && exit 0
     if may_install; then
-        local had_freeradius=no
-        command -v freeradius >/dev/null && had_freeradius=yes
+        local had
+        had=$(services_there)
         install_parts "${missing[@]}" || echo "Not everything could be installed." >&2
-        [ $had_freeradius = no ] && command -v freeradius >/dev/null && stop_new_freeradius
+        stop_new_services "$had"
         look_for_test_parts
         [ ${#missing[@]} = 0 ] && exit 0
     fi

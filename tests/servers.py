@@ -131,7 +131,8 @@ class Redis(Server):
     """Redis that keeps nothing on disk: what it knows may be lost."""
 
     def line(self) -> list[str]:
-        return ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", f"{self.folder}"]
+        told = {"port": self.port, "bind": "127.0.0.1", "save": "", "dir": self.folder}
+        return ["redis-server", *(word for key, value in told.items() for word in (f"--{key}", str(value)))]
 
     def answers(self) -> bool:
         return self.ask("PING") == "PONG"

@@ -2,15 +2,17 @@
 
 import http.client
 import json
+import resource
 import sqlite3
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 import pytest
 
-from edge.database import db, writer
+from edge.database import writer
 from edge.domain import inbox, payments
 from edge.models import Event, Grant, Inbox, Message, Payment, Placement, Plan
 from edge.pages.counters import totals
@@ -227,17 +229,25 @@ def test_a_call_for_another_shop_is_a_hint(box, web):
     assert (Payment.get().state, Inbox.get().outcome) == ("prompted", "another shop: asking M-Pesa")
 
 
-def test_when_the_disk_is_full_there_is_no_200_and_nothing_stays(box, web, shared_writer):
+def test_when_the_disk_is_full_there_is_no_200_and_nothing_stays(box, web):
     payment = box.prompted()
-    body = success(payment).ljust(60_000)
-    pages = db.execute_sql("PRAGMA page_count").fetchone()[0]
-    shared_writer.write(lambda: db.execute_sql(f"PRAGMA max_page_count = {pages}").fetchone())
-    answer = web("POST", f"/cb/{payment.secret}", body, JSON)
+    with full_disk():
+        answer = web("POST", f"/cb/{payment.secret}", success(payment), JSON)
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
     assert stored(box) == [("prompted", 0)]
-    shared_writer.write(lambda: db.execute_sql("PRAGMA max_page_count = 1000000").fetchone())
-    assert web("POST", f"/cb/{payment.secret}", body, JSON).status == 200
+    assert web("POST", f"/cb/{payment.secret}", success(payment), JSON).status == 200
     assert stored(box) == [("paid", 1)]
+
+
+@contextmanager
+def full_disk():
+    """Not a byte more into any file of this process."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
 def test_a_database_that_can_not_be_read_is_503(box, web, monkeypatch):

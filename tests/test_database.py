@@ -40,9 +40,9 @@ class Batch:
         return self
 
     def add(self, key, work):
-        before = self.writer._work.qsize()
+        before = len(self.writer._work)
         self._start(key, work)
-        while self.writer._work.qsize() == before:
+        while len(self.writer._work) == before:
             pass
 
     def _start(self, key, work):

@@ -391,9 +391,20 @@ def test_finished_work_is_forgotten_by_the_chunk(box):
     row = {"name": "work", "queue": "default", "state": "done", "run_at": old, "tries": 1, "timeout_s": 1}
     Job.insert_many([row | {"created_at": old, "finished_at": old} for _ in range(1203)]).execute()
     assert desk.prune(datetime.now(UTC)) == 500
+    clock.beat(datetime.now(UTC), synchronised=True)
     job_id = promise(box, "log-rotation", "box.tidy")
     tasks.run(claim(box, "log-rotation"), world=World(None, Settings(state=box.folder)))
     assert [job.id for job in Job.select()] == [job_id]
+
+
+def test_by_a_clock_nobody_vouches_for_nothing_is_forgotten(box):
+    old = datetime.now(UTC) - timedelta(days=8)
+    row = {"name": "work", "queue": "default", "state": "done", "run_at": old, "tries": 1, "timeout_s": 1}
+    Job.create(**row, created_at=old, finished_at=old)
+    clock.beat(datetime.now(UTC), synchronised=False)
+    promise(box, "log-rotation", "box.tidy")
+    tasks.run(claim(box, "log-rotation"), world=World(None, Settings(state=box.folder)))
+    assert len(box.jobs("work")) == 1
 
 
 @pytest.mark.parametrize(

@@ -370,14 +370,13 @@ def test_a_thread_that_went_on_to_its_next_job_is_not_retired_for_the_last_one(b
 
 @pytest.fixture
 def levels(box, shared_writer):
-    """Every statement of the writer, with how its commit is kept: FULL or NORMAL."""
-    seen, level = [], ["FULL"]
+    """Every statement of a transaction, with how its commit is kept: FULL or NORMAL."""
+    seen = []
 
     def hook(event):
-        if threading.current_thread().name == "writer":
-            if event.sql.startswith("PRAGMA synchronous"):
-                level[0] = event.sql.rpartition(" ")[2]
-            seen.append((level[0], event.sql, tuple(event.params or ())))
+        if db.in_transaction():
+            [kept] = db.connection().execute("PRAGMA synchronous").fetchone()
+            seen.append(({1: "NORMAL", 2: "FULL"}[kept], event.sql, tuple(event.params or ())))
 
     db.query_hooks.append(hook)
 
@@ -396,7 +395,7 @@ CLAIM, END = "SET state = 'running'", "'done'"
 @pytest.mark.parametrize("name, kept", [("again", "NORMAL"), ("once", "FULL")])
 def test_a_claim_is_flushed_when_its_work_may_not_be_repeated(box, bench, levels, name, kept):
     promise(box, name=name)
-    assert levels("INSERT INTO") == {"FULL"}  # a promise always is
+    assert levels("INTO jobs") == {"FULL"}  # a promise always is
     assert bench.claim() is not None
     assert levels(CLAIM) == {kept}
 
@@ -453,7 +452,7 @@ def test_one_that_must_be_kept_has_all_that_share_its_commit_flushed(box, levels
     for thread in threads:
         thread.start()
     until = time.monotonic() + 30
-    while shared_writer._work.qsize() < 3 and time.monotonic() < until:
+    while len(shared_writer._work) < 3 and time.monotonic() < until:
         time.sleep(0.005)
     gate.set()
     first.result(30)

@@ -87,8 +87,16 @@ def test_all_faults_are_told_at_once(read):
         ("[mpesa]\nqueries_per_minute = 0", "queries_per_minute"),
         ('[mpesa]\nmode = "test"', "mode"),
         ('[mpesa]\nbase_url = "ftp://x"', "base_url"),
-        ('[database]\nurl = "postgresql://x"', "PostgreSQL comes with a later release"),
-        ('[queue]\nurl = "redis://x"', "Redis is not supported yet"),
+        ('[database]\nurl = "postgresql://x"', "write it like postgresql://edge:PASSWORD@db.example.org/edge"),
+        ('[database]\nurl = "postgresql://x:port/edge"', "write it like postgresql://"),
+        ('[database]\nurl = "mysql://x/edge"', "write sqlite:///edge.db, or postgresql://"),
+        ('[queue]\nurl = "redis://x"', 'need [database] url = "postgresql://…"'),
+        ('[queue]\nurl = "amqp://x"', "write it like redis://"),
+        (
+            '[database]\nurl = "postgresql://x/edge"\n[[routers]]\nname = "gate"\nhost = "10.0.0.1"\n'
+            'mode = "radius"\nradius_secret = "at-least-8"',
+            'beside PostgreSQL use "local"',
+        ),
         ('[queue]\nworkers = "many"', "workers: 'many' is not a table"),
         ('[queue.workers]\nsms = "two"', "is not a table"),
         ('[box]\ntimezone = "Nairobi"', "timezone"),
@@ -140,3 +148,17 @@ def test_the_example_shows_every_key_with_its_default(tmp_path):
     (tmp_path / "edge.toml").write_text((data_folder() / "edge.example.toml").read_text(encoding="utf-8"))
     (tmp_path / "edge.toml").chmod(0o600)
     load(tmp_path, None, {})
+
+
+def test_many_machines_name_a_server_and_perhaps_redis(read):
+    told = read('[database]\nurl = "postgresql://edge:secret@db.test/edge"\n[queue]\nurl = "redis://10.0.0.5/0"')
+    assert (told.database.is_file, told.database_place) == (False, "postgresql://edge:secret@db.test/edge")
+    assert told.delivery_url == "redis://10.0.0.5/0"
+    alone = read('[database]\nurl = "postgresql:///edge?host=/run/postgresql"')
+    assert alone.delivery_url == alone.database_place == "postgresql:///edge?host=/run/postgresql"
+
+
+def test_one_machine_has_a_file_and_rings_no_farther(read, tmp_path):
+    told = read("")
+    assert (told.database.is_file, told.database_place) == (True, told.state / "edge.db")
+    assert told.delivery_url.startswith("sqlite:")

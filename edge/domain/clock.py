@@ -1,7 +1,7 @@
 """May the clock be believed? Nothing expires by one that may not."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from edge import jobs
 from edge.database import transaction
@@ -10,6 +10,7 @@ from edge.models import Clock, Grant, Router
 
 AGREEMENT = timedelta(minutes=1)
 OUTAGE = timedelta(minutes=2)
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)  # seen, until somebody has vouched for a time: any true one is later
 
 
 def state() -> Clock | None:
@@ -48,7 +49,7 @@ def beat(now: datetime, synchronised: bool, offsets: Iterable[timedelta] = ()) -
     `synchronised` is the kernel's word on NTP; `offsets` are how far independent clocks (router, GSM network)
     differ from ours. Time before the last instant ever recorded is never believed.
     """
-    row = state() or Clock.create(id=1, seen_at=now)
+    row = state() or Clock.create(id=1, seen_at=NEVER)
     agreeing = any(abs(offset) <= AGREEMENT for offset in offsets)
     went_back = row.seen_at - now > AGREEMENT
     trusted = (synchronised or agreeing) and not went_back

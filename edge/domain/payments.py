@@ -244,6 +244,16 @@ def record_unanswered(payment_id: int, poll_s: tuple[int, ...], now: datetime, s
 
 
 @transaction
+def record_question_lost(payment_id: int, now: datetime, step: int | None = None) -> None:
+    """The question was given up, for whatever reason: in an hour it is asked again, for as long as it matters."""
+    payment = Payment.get_by_id(payment_id)
+    if payment.state == "paid":
+        _promise_confirmation(payment, now)
+    elif now - payment.created_at < 2 * DAILY_ASKS * DAY:
+        _promise_question(payment, f"ask:{payment.id}", now, run_at=now + HOUR, step=step)
+
+
+@transaction
 def hint(payment: Payment, now: datetime) -> None:
     """Somebody unproven spoke about this checkout: a reason to ask M-Pesa soon, nothing more."""
     if payment.checkout_request_id and payment.state in (*Payment.OPEN, "failed", "expired"):

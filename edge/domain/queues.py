@@ -224,7 +224,7 @@ def _retry_some(job_ids: list[int], now: datetime) -> int:
 def cancel(job_id: int, now: datetime, who: str = CONSOLE) -> None:
     """Nobody needs it any more; BadInput when it runs already, or has ended. A text says that it will not leave."""
     job = desk.cancel(job_id, now)
-    if job.name == "sms.send":
+    if job.name == "sms.send" and "message_id" in job.args:
         messages.mark_failed(job.args["message_id"], f"cancelled by {who}", now)
     _record("job.cancelled", job, who, now)
 

@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 
 from edge import __version__
 from edge.database import close_database, db
-from edge.domain import payments, plans
+from edge.domain import clock, payments, plans
 from edge.errors import BadInput
 from edge.models import Payment, Plan, Router
 from edge.pages.rendering import render
@@ -262,8 +262,8 @@ def _words(payment: Payment, view: dict[str, Any], connect: Connect | None) -> s
 
 
 def _until(payment: Payment, view: dict[str, Any]) -> str:
-    """The end of the bought time by the clock on the wall; '' before it began."""
-    if view["status"] != "online" or view["ends_at"] is None:
+    """The end of the bought time by the clock on the wall; '' before it began, and while nobody vouches for ours."""
+    if view["status"] != "online" or view["ends_at"] is None or not clock.is_trusted():
         return ""
     zone = ZoneInfo(request.app.config["edge.settings"].box.timezone)
     ends = datetime.fromisoformat(view["ends_at"]).astimezone(zone)
