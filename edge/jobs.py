@@ -320,8 +320,8 @@ def is_promotion_due(now: datetime) -> bool:
 
 def next_due(now: datetime) -> float | None:
     """Seconds until the next scheduled job; None when there is none."""
-    at: datetime | None = Job.select(fn.MIN(Job.run_at)).where(Job.state == "scheduled").scalar()
-    return None if at is None else max(0.0, (at - now).total_seconds())
+    at: float | None = db.execute_sql("SELECT MIN(run_at) FROM jobs WHERE state = 'scheduled'").fetchone()[0]
+    return None if at is None else max(0.0, at - now.timestamp())
 
 
 @transaction

@@ -85,16 +85,23 @@ def translate(sql: str) -> str:
     """A statement as psycopg takes it; of what makes tables, SQLite's types as well. Quoted words are left alone."""
     if "%s" in sql:
         return sql  # Peewee's own questions about the catalogue
-    if "INSERT OR IGNORE" in sql:
-        head, returning, tail = sql.replace("INSERT OR IGNORE", "INSERT").partition("RETURNING")
-        sql = f"{head} ON CONFLICT DO NOTHING {returning}{tail}"
-    if (adds_up := re.match(r"\s*INSERT INTO (\w+)", sql)) and "DO UPDATE SET" in sql:  # to SQLite, of the row that is there
-        sql = re.sub(r"\b(\w+) = \1\b(?!\.)", rf"\1 = {adds_up[1]}.\1", sql)
+    sql = _translate_conflict(sql)
     parts = re.split(r"('(?:[^']|'')*')", sql)
     makes = sql.lstrip().startswith(("CREATE", "ALTER"))
     return "".join(
         part.replace("%", "%%") if place % 2 else _translate_part(part, makes) for place, part in enumerate(parts)
     )
+
+
+def _translate_conflict(sql: str) -> str:
+    """SQLite's OR IGNORE; and where it adds up, a bare column is to it the one of the row that is there already."""
+    if "INSERT OR IGNORE" in sql:
+        head, returning, tail = sql.replace("INSERT OR IGNORE", "INSERT").partition("RETURNING")
+        return f"{head} ON CONFLICT DO NOTHING {returning}{tail}"
+    table = re.match(r"\s*INSERT INTO (\w+)", sql)
+    if table is None or "DO UPDATE SET" not in sql:
+        return sql
+    return re.sub(r"\b(\w+) = \1\b(?!\.)", rf"\1 = {table[1]}.\1", sql)
 
 
 def _translate_part(part: str, makes: bool) -> str:

@@ -199,7 +199,7 @@ class Workers:
     def _sweep(self) -> None:
         """Look first, write only where something is to be done: an idle box leaves its card alone."""
         now = _now()
-        if Job.select().where(Job.state == "running").exists():
+        if Job.any_where("state = 'running'"):
             self._take_up_what_nobody_holds(now)
             tasks.rescue(now)
         inbox.promise_forgotten(now)
@@ -232,7 +232,7 @@ class Workers:
         """Start FreeRADIUS as soon as a router asks by RADIUS; beside the workers that let guests in."""
         if self._radius is not None or not self.settings.radius.enabled or "provisioning" not in self.queues:
             return
-        if not Router.select().where(Router.mode == "radius").exists():
+        if not Router.any_where("mode = 'radius'"):
             return
         if not radius.installed():
             checks.record("radius", "problem", "FreeRADIUS is not installed", _now(), "apt-get install freeradius")

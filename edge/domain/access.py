@@ -177,7 +177,8 @@ ORDER BY +g.id
 
 def sweep_if_due(now: datetime) -> int:
     """Look without a lock, and write only when wishes and work differ."""
-    over = clock.is_trusted(now) and _overdue(now).exists()
+    over = Grant.any_where("state = 'live' AND ends_at <= ?", now.timestamp()) and clock.is_trusted(now)
+    over = over and _overdue(now).exists()
     return sweep(now) if over or _adrift(now) or _unbegun() or db.execute_sql(UNPLACED).fetchall() else 0
 
 
@@ -217,7 +218,7 @@ def _promise_adrift(wishes: list[tuple[str, int, int]], now: datetime) -> None:
 
 def _unbegun() -> list[Grant]:
     """A router came that asks RADIUS: now no right may wait for a local router to begin."""
-    by_radius = Router.select().where(Router.mode == "radius").exists()
+    by_radius = Router.any_where("mode = 'radius'")
     return list(Grant.select().where(Grant.state == "live", Grant.starts_at.is_null())) if by_radius else []
 
 

@@ -14,8 +14,7 @@ LOOK_AGAIN_S = 5  # while somebody tries
 
 def may_pass(name: str, now: datetime) -> datetime | None:
     """None when this provider may be called, else the instant to come back; a look, as long as all is well."""
-    row = Breaker.get_or_none(Breaker.name == name)
-    return None if row is None or row.state == "closed" else _try(name, now)
+    return _try(name, now) if Breaker.any_where("name = ? AND state <> 'closed'", name) else None
 
 
 @transaction
@@ -53,7 +52,7 @@ def note_failure(name: str, words: str, now: datetime) -> None:
 
 def note_untried(name: str, now: datetime) -> None:
     """Whoever was let through did not call after all: the next one may."""
-    if Breaker.select().where(Breaker.name == name, Breaker.state == "trial").exists():
+    if Breaker.any_where("name = ? AND state = 'trial'", name):
         _give_turn_back(name, now)
 
 
@@ -64,8 +63,7 @@ def _give_turn_back(name: str, now: datetime) -> None:
 
 def note_success(name: str, now: datetime) -> None:
     """It answered: all is forgiven. Nothing is written while all was well."""
-    row = Breaker.get_or_none(Breaker.name == name)
-    if row is not None and (row.failures or row.state != "closed"):
+    if Breaker.any_where("name = ? AND (failures > 0 OR state <> 'closed')", name):
         _close(name, now)
 
 

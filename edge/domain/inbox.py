@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from peewee import SQL
-
 from edge import database, jobs, trace
 from edge.database import db, is_storage_fault, transaction
 from edge.domain import payments
@@ -165,11 +163,13 @@ def record_unsettled(inbox_id: int, words: str) -> None:
     Inbox.update(outcome=f"{UNSETTLED}: {words}"[:300]).where(Inbox.id == inbox_id).execute()
 
 
+FORGOTTEN = "SELECT id FROM inbox WHERE outcome = '' AND (received_at < ? OR received_at > ?)"
+
+
 def promise_forgotten(now: datetime) -> int:
     """Calls that were kept and, the web having died that moment, never settled: a job each. Returns how many."""
-    long_ago = (Inbox.received_at < now - SETTLED_WITHIN) | (Inbox.received_at > now + SETTLED_WITHIN)  # clocks jump
-    forgotten = Inbox.select(Inbox.id).where(SQL("outcome = ''"), long_ago)
-    found = [row.id for row in forgotten]
+    around = (now - SETTLED_WITHIN).timestamp(), (now + SETTLED_WITHIN).timestamp()  # clocks jump
+    found = [row[0] for row in db.execute_sql(FORGOTTEN, around).fetchall()]
     for inbox_id in found:
         _promise(inbox_id, now)
     return len(found)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from peewee import SQL, fn
+from peewee import SQL
 
 from edge import database, jobs, texts, trace
 from edge.database import transaction
@@ -280,14 +280,18 @@ def expire_overdue(now: datetime) -> int:
 
 def expire_if_due(now: datetime) -> int:
     """Look without a lock, and write only when there is something to expire."""
-    return expire_overdue(now) if _overdue(now).exists() else 0
+    late = (now - EXPIRE_AFTER).timestamp(), (now + CLOCK_SLACK).timestamp()
+    return expire_overdue(now) if Payment.any_where(OVERDUE, *late) else 0
+
+
+# Unanswered for long since the phone rang; or begun under a clock that ran ahead, which would block for years.
+SINCE = "COALESCE(prompted_at, created_at)"
+OVERDUE = f"state IN ('pending', 'prompted') AND ({SINCE} < ? OR {SINCE} > ?)"
 
 
 def _overdue(now: datetime) -> Any:
-    """Unanswered for long since the phone rang; or begun under a clock that ran ahead, which would block for years."""
-    since = fn.COALESCE(Payment.prompted_at, Payment.created_at)
-    late = (since < (now - EXPIRE_AFTER).timestamp()) | (since > (now + CLOCK_SLACK).timestamp())
-    return Payment.select().where(IS_OPEN, late)
+    late = (now - EXPIRE_AFTER).timestamp(), (now + CLOCK_SLACK).timestamp()
+    return Payment.select().where(SQL(OVERDUE, late))
 
 
 def _settle(payment: Payment, receipt: str | None, witness: str, now: datetime) -> str:
