@@ -49,11 +49,15 @@ class Bench:
 
     def start(self, *queues: str) -> "subprocess.Popen[bytes]":
         """A worker process; returns when it works."""
-        command = [sys.executable, "-m", "bench.driver", str(self.state), str(self.state / "ear"), *queues]
-        environ = {**os.environ, **({"LD_PRELOAD": self.preload} if self.preload else {}), "SLOW_FLUSH_MS": "8"}
-        process = subprocess.Popen(command, env=environ)
+        process = self.spawn(*queues)
         assert self.ear.recv(100) == b"ready"
         return process
+
+    def spawn(self, *queues: str) -> "subprocess.Popen[bytes]":
+        """A worker process that has just been started."""
+        command = [sys.executable, "-m", "bench.driver", str(self.state), str(self.state / "ear"), *queues]
+        shim = {"LD_PRELOAD": self.preload} if self.preload else {}
+        return subprocess.Popen(command, env={**os.environ, **shim, "SLOW_FLUSH_MS": "8"}, stderr=subprocess.DEVNULL)
 
     def promise(self, n: int, name: str = "bench.tell", queue: str = "default") -> None:
         """One job, durable when this returns."""
@@ -221,21 +225,15 @@ def rescue(rounds: int = 5) -> list[Row]:
             process.kill()
             killed = time.monotonic()
             process.wait()
-            process = _again(bench)
-            _, at, _ = bench.heard()
+            process = bench.spawn("default")
+            while (told := bench.ear.recv(100)) == b"ready":  # it may begin before it says that it is ready
+                pass
+            at = float(told.split()[1])
             took.append((at - killed) * 1000)
             process.kill()
             process.wait()
     worst = max(took)
     return [Row("rescued after kill -9, process start included", f"{worst:.0f} ms at worst", "< 500 ms", worst < 500)]
-
-
-def _again(bench: Bench) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "bench.driver", str(bench.state), str(bench.state / "ear"), "default"]
-    process = subprocess.Popen(command)
-    while bench.ear.recv(100) != b"ready":
-        pass
-    return process
 
 
 def old_age(count: int = 1_000_000) -> list[Row]:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from edge import database, jobs, schema, telemetry, texts
 from edge.bell import bell
@@ -21,8 +22,10 @@ from edge.domain import network
 from edge.errors import EdgeError
 from edge.settings import BadSettings, Settings
 from edge.supervisor import Supervisor, Watchdog
-from edge.web import WebServer
 from edge.worker import Workers
+
+if TYPE_CHECKING:
+    from edge.web import WebServer
 
 log = logging.getLogger("edge.boot")
 
@@ -185,9 +188,11 @@ def _begin_anew(environ: dict[str, str]) -> NoReturn:
     os.execve(os.readlink("/proc/self/exe"), command, environ)
 
 
-def _open_web(settings: Settings) -> WebServer:
+def _open_web(settings: Settings) -> "WebServer":
+    """The pages are brought in where they are served: a worker does without, and is back sooner when it died."""
     try:
-        return WebServer(settings)
+        server: WebServer = import_module("edge.web").WebServer(settings)
+        return server
     except OSError as reason:
         place = f"{settings.web.host}:{settings.web.port}"
         raise PortTaken(
