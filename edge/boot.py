@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from edge import database, jobs, schema, telemetry, texts
 from edge.bell import bell
+from edge.delivery import delivery
 from edge.domain import network
 from edge.errors import EdgeError
 from edge.settings import BadSettings, Settings
@@ -38,30 +39,47 @@ class NoBoxYet(EdgeError):
 
 def open_box(settings: Settings, *, is_new: bool = False) -> None:
     """Open the database (made when `is_new`), check and migrate it, and take over what the settings say."""
-    path = settings.database_path
-    if not is_new and not path.exists():
+    place = settings.database_place
+    if isinstance(place, Path) and not is_new and not place.exists():
         raise NoBoxYet(f"there is no box in {settings.state} yet: make one with `edge init`")
-    if is_new:
+    if is_new or not isinstance(place, Path):  # a second machine has no more of its own than this folder
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     if settings.box.language not in texts.languages():
         known = ", ".join(texts.languages())
         raise BadSettings(f"[box] language: there is no {settings.box.language!r}; known: {known}")
-    _only_for_us(path)
-    database.open_database(path)
+    if isinstance(place, Path):
+        _only_for_us(place)
+    database.open_database(place)
     database.quick_check()
-    schema.migrate(path)
+    if not is_new and not isinstance(place, Path) and not schema.is_made():
+        raise NoBoxYet("there is no box in this database yet: make one with `edge init`")
+    schema.migrate(place)
     texts.catalogue.configure(settings.box.language, settings.box.name)
     told = settings.queue
     jobs.configure(told.workers, told.timeout_s, told.tries, told.backoff_s)
     if settings.queue.mode == "inline":
         jobs.set_workers(dict.fromkeys(jobs.QUEUES, 1))
     bell.point_to(settings.bell_path)
+    delivery.point_to(settings.delivery_url)
     network.adopt([asdict(router) for router in settings.routers], datetime.now(UTC))
+
+
+def is_there(settings: Settings) -> bool:
+    """Was this box made already?"""
+    place = settings.database_place
+    if isinstance(place, Path):
+        return place.exists()
+    database.open_database(place)
+    try:
+        return schema.is_made()
+    finally:
+        database.close_database()
 
 
 def close_box() -> None:
     """Write what is in hand, and let go of the file."""
     database.writer.stop()
+    delivery.close()
     database.close_database()
 
 

@@ -33,4 +33,5 @@ def _name(pid: int) -> str:
     if fields[0] in ("Z", "X"):
         return ""  # dead, and only waiting to be collected
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{pid}:{fields[19]}:{boot[:8]}"
+    numbers = os.readlink("/proc/self/ns/pid").strip("pid:[]")  # containers of one machine count theirs apart
+    return f"{pid}:{fields[19]}:{boot[:8]}-{numbers}"

@@ -349,7 +349,7 @@ def orphans(is_gone: Callable[[str], bool], is_here: Callable[[str], bool], now:
 
     `is_here`: did this holder run on this machine, so that its processes can be asked?
     """
-    held = list(Job.select().where(Job.state == "running"))
+    held = sorted(Job.select().where(Job.state == "running"), key=lambda job: job.id)
     return [job for job in held if _is_orphan(job, is_gone, is_here, now)]
 
 

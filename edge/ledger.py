@@ -12,14 +12,17 @@ from typing import Any
 from huey import Huey
 from huey.consumer import Consumer, Worker, WorkerRecycle
 from huey.storage import MemoryStorage
+from peewee import PeeweeException
 
 from edge import jobs
 from edge.bell import bell
 from edge.database import close_database
+from edge.errors import EdgeError
 from edge.models import Job
 
 log = logging.getLogger("edge.ledger")
 
+BLIND_S = 2.0
 POLL_S = 60.0  # the net under the bell is the worker's rhythm; this is the net under that
 
 Runner = Callable[[Job, jobs.Ahead], Job | None]
@@ -58,6 +61,7 @@ class LedgerHuey(Huey):  # type: ignore[misc]
         self._run_job = run
         self._is_repeatable = is_repeatable
         self._begun = begun or threading.Event()
+        self._is_blind = False
         self._lock = threading.Lock()
         self._wanted: set[int] = set()  # jobs that a thread here is claiming just now
         self._ahead: dict[threading.Thread, Job] = {}  # claimed with the end of the last one, begun next
@@ -73,11 +77,23 @@ class LedgerHuey(Huey):  # type: ignore[misc]
         job = self._ahead.pop(threading.current_thread(), None)
         if job is None:
             count = bell.count(self.queue)
-            job = self._claim()
+            try:
+                job = self._claim()
+            except (EdgeError, PeeweeException) as reason:
+                self._wait_for_the_database(reason)
+                return None
+            self._is_blind = False
             if job is None:
                 bell.wait(self.queue, count, POLL_S)
                 return None
         return self._task.s(job)
+
+    def _wait_for_the_database(self, reason: Exception) -> None:
+        """Full, away or locked: said once, and looked for again in a while."""
+        if not self._is_blind:
+            self._is_blind = True
+            log.error("the queue %s can't be looked into, and is again every %.0f s: %s", self.queue, BLIND_S, reason)
+        self.stopping.wait(BLIND_S)
 
     def read_schedule(self, timestamp: Any = None) -> list[Any]:
         """Nothing: the ledger promotes its own rows."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from peewee import SqliteDatabase
+from peewee import DatabaseError, SqliteDatabase
 
 from edge import desk, history, holder, jobs, logs, telemetry, trace
 from edge.database import db
@@ -396,7 +396,10 @@ def _run(job: Job, world: World, ahead: jobs.Ahead) -> Job | None:
 def _heard_from(provider: str) -> None:
     """It answered, whatever it said."""
     if provider:
-        breakers.note_success(provider, _now())
+        try:
+            breakers.note_success(provider, _now())
+        except (DatabaseError, NotDurable) as reason:  # the answer itself is worth more, and is written down next
+            log.warning("that %s answered could not be written down: %s", provider, reason)
 
 
 def _left_alone(provider: str) -> None:

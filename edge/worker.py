@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from peewee import DatabaseError
+
 from edge import history, holder, jobs, tasks, trace
 from edge.bell import SCHEDULE, bell
 from edge.database import close_database, transaction
+from edge.delivery import delivery
 from edge.devices import radius
 from edge.devices.opening import Devices
 from edge.devices.radius import FreeRadius
@@ -57,6 +60,7 @@ class Workers:
     def start(self) -> None:
         """Rescue what an earlier life left, then begin. Call from the main thread."""
         bell.listen(self.settings.bell_path)
+        delivery.listen(self.queues)
         self._beat()
         # A process that began anew by itself has the name of its earlier life.
         own = list(Job.select().where(Job.state == "running", Job.holder == self.holder))
@@ -83,7 +87,10 @@ class Workers:
         stuck = self.stuck()
         if stuck >= MOST_STUCK:
             return f"{stuck} workers are stuck"
-        beat = Heartbeat.get_or_none(Heartbeat.holder == self.holder)
+        try:
+            beat = Heartbeat.get_or_none(Heartbeat.holder == self.holder)
+        except DatabaseError:  # away for a moment, and the workers wait for it
+            return ""
         asked = None if beat is None else beat.restart_asked_at
         return "a restart was asked for" if asked is not None and asked > self._begun_at else ""
 

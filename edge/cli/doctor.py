@@ -11,11 +11,11 @@ from typing import Any
 import click
 import requests
 
-from edge import boot, database, holder
+from edge import boot, database, delivery, holder
 from edge.cli.command import BoxCommand, asked, show
 from edge.devices import radius
 from edge.devices.opening import Devices
-from edge.domain import clock, network, queues
+from edge.domain import breakers, clock, network, queues
 from edge.errors import BadInput, DeviceError, EdgeError
 from edge.models import Check, Heartbeat, Job, Payment, Plan, Staff
 from edge.models import Router as RouterRow
@@ -74,16 +74,25 @@ def _look(span: timedelta) -> Iterator[Finding]:
         return
     try:
         now = datetime.now(UTC)
-        for look in (_database, _disk, _clock, _shop, _web, _workers, _failures, _mpesa, _modem, _radius, _routers):
+        for look in LOOKS:
             yield from look(told, now, span)
     finally:
         boot.close_box()
 
 
 def _database(told: Settings, now: datetime, span: timedelta) -> Iterator[Finding]:
-    size = told.database_path.stat().st_size // 1024
-    mode = database.db.execute_sql("PRAGMA journal_mode").fetchone()[0]
-    yield Finding("database", "ok", f"whole, {size:,} KiB, journal {mode}")
+    for state, words, cure in database.health():
+        yield Finding("database", state, words, cure)
+    for state, words, cure in delivery.health(told.delivery_url):
+        yield Finding("other machines", state, words, cure)
+
+
+def _providers(told: Settings, now: datetime, span: timedelta) -> Iterator[Finding]:
+    """Whom the box leaves alone for a while, because calling them failed again and again."""
+    for row in breakers.everything():
+        if row.state != "closed":
+            words = f"left alone after {row.failures} failures in a row: {row.words}"
+            yield Finding(row.name, "warning", words, "it is tried again by itself, at least once a minute")
 
 
 def _disk(told: Settings, now: datetime, span: timedelta) -> Iterator[Finding]:
@@ -242,3 +251,8 @@ def _heard_or_ask(name: str, part: str, now: datetime, cure: str, ask: Callable[
 
 def _state(heard: Check) -> str:
     return {"ok": "ok", "problem": "problem"}.get(heard.state, "warning")
+
+
+LOOKS = (
+    _database, _disk, _clock, _shop, _web, _workers, _failures, _providers, _mpesa, _modem, _radius, _routers,
+)  # fmt: skip

@@ -25,7 +25,7 @@ def init(owner: str | None, password_stdin: bool) -> None:
     password.
     """
     told = asked().settings()
-    was_there = told.database_path.exists()
+    was_there = boot.is_there(told)
     with boot.opened(told, is_new=True):
         now = datetime.now(UTC)
         plans.seed(sample_plans())

@@ -12,7 +12,7 @@ from edge.bell import bell
 from edge.cli.command import BoxGroup, asked, show, table
 from edge.devices.router import Router as RouterDevice
 from edge.domain import checks, network
-from edge.errors import DeviceError
+from edge.errors import BadInput, DeviceError
 from edge.models import Check, Router
 from edge.values.hotspot import RouterFacts
 
@@ -45,7 +45,9 @@ def add(name: str, host: str, password: str | None, password_stdin: bool, **valu
         password = sys.stdin.readline().rstrip("\r\n")
     elif password is None:
         password = click.prompt("Password of the API user", hide_input=True)
-    with asked().box():
+    with asked().box() as told:
+        if values["mode"] == "radius" and not told.database.is_file:
+            raise BadInput("RADIUS reads the SQLite file of one machine; beside PostgreSQL use --mode local.", "mode")
         row = network.add(datetime.now(UTC), name=name, host=host, password=password, **values)
         bell.ring()
 
