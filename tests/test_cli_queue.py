@@ -93,7 +93,7 @@ def test_the_status_tells_what_is_paused_and_who_is_left_alone(shop, work, tmp_p
             breakers.note_failure("router:1", "the cable\x1b[2J is out", now)
     code, out, _ = shop("queue", "status")
     assert code == 0 and "sms is paused since" in out and "the modem is being changed" in out
-    assert "router attic is left alone after 5 failures in a row (the cable[2J is out)" in out and "\x1b" not in out
+    assert "Router attic is left alone after 5 failures in a row (the cable[2J is out)" in out and "\x1b" not in out
     assert "not healthy: No worker is running" in out
     told = document(shop("queue", "status", "--json"))
     assert told["paused"] == ["sms"] and [row["name"] for row in told["breakers"]] == ["router:attic"]

@@ -477,3 +477,13 @@ def test_a_text_tells_once_what_became_of_it(box):
     messages.mark_sent(message.id, "17", box.now)  # late news: it did leave
     messages.mark_failed(message.id, "no", box.now)
     assert (Message.get().state, Message.get().reference) == ("sent", "17")
+
+
+def test_a_line_of_turns_given_by_a_clock_that_ran_ahead_is_forgotten(box):
+    right = box.now
+    box.now += timedelta(minutes=10)
+    for _ in range(3):
+        throttle.take("mpesa.query", 5, box.now, can_wait=True)
+    box.now = right
+    assert throttle.take("mpesa.query", 5, box.now) is None
+    assert throttle.take("mpesa.query", 5, box.now, can_wait=True) == box.now + timedelta(seconds=12)

@@ -18,8 +18,9 @@ def take(name: str, per_minute: int, now: datetime, *, can_wait: bool = False) -
     pause = timedelta(seconds=60 / per_minute)
     Throttle.create_unless_there(name=name, free_at=now)
     row = Throttle.get_by_id(name)
-    if not now < row.free_at <= now + pause + SLACK:  # farther ahead: the clock has been put back since
-        row.put(free_at=now + pause)
+    was_put_back = row.free_at > now + pause + SLACK  # the clock, since that turn was given
+    if was_put_back or row.free_at <= now:
+        row.put(free_at=now + pause, **({"line_until": None} if was_put_back else {}))
         return None
     free_at: datetime = row.free_at
     if not can_wait:
