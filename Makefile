@@ -31,8 +31,8 @@ demo: setup ## run the whole box, everything simulated, in a throw-away folder
 simulate: setup ## one simulator by itself: make simulate WHAT=router|mpesa|modem
 	$(BIN)/edge simulate $(or $(WHAT),--help)
 
-test: setup parts ## run all tests
-	$(BIN)/pytest
+test: setup parts ## run all tests, two at a time
+	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: setup ## ruff and mypy --strict
 	$(BIN)/ruff check

@@ -31,6 +31,7 @@ EXTRAS = {
         "prometheus-client>=0.20",
         "pytest>=8.0",
         "pytest-timeout>=2.3",
+        "pytest-xdist>=3.5",
         "ruff>=0.6",
         "selenium>=4.20",
         "types-requests>=2.28",
