@@ -1,69 +1,30 @@
-"""Job name → handler. A handler finds the row, asks the device, and returns what is to be written down."""
+"""Job name → handler, and what is done with its answer: written down together with the end of the job."""
 
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from peewee import DatabaseError, SqliteDatabase
 
-from edge import desk, history, holder, jobs, logs, telemetry, trace
+from edge import history, holder, jobs, logs, telemetry, trace
 from edge.database import db
-from edge.devices.mpesa import read_stk_result
-from edge.devices.opening import Devices
-from edge.devices.router import Router
-from edge.domain import access, breakers, checks, clock, events, inbox, messages, payments, throttle
-from edge.errors import DeviceError, NotDurable, Refused, Unconfirmed, Unreachable
-from edge.models import Grant, Inbox, Job, Message, Payment
-from edge.models import Router as RouterRow
-from edge.settings import Settings
-from edge.values.hotspot import HotspotUser, Profile
-from edge.values.stk import Push
+from edge.domain import access, breakers, inbox, messages, payments
+from edge.errors import NotDurable, Refused, Unconfirmed, Unreachable
+from edge.handlers import messages as texting
+from edge.handlers import network, upkeep
+from edge.handlers import payments as asking
+from edge.handlers.world import Later, Missed, NotOurTurn, World, WriteDown
+from edge.models import Job
 
 log = logging.getLogger("edge.tasks")
 
 WRITE_AGAIN_S = (1.0, 5.0, 15.0)
 
-WriteDown = Callable[[datetime], object]
 Verdict = Callable[[dict[str, Any], str, datetime], object]
-
-
-class Later(Exception):
-    """Not now: come back at `until`, and no try is spent."""
-
-    def __init__(self, until: datetime) -> None:
-        super().__init__(f"not before {until.isoformat()}")
-        self.until = until
-
-
-def _unheard(percent: int, words: str = "") -> None:
-    """Progress of work that is no job."""
-
-
-class NotOurTurn(Later):
-    """The provider is left alone just now."""
-
-
-@dataclass(frozen=True)
-class World:
-    """What a handler may ask: the devices, the settings, and to have its progress shown (percent, words)."""
-
-    devices: Devices
-    settings: Settings
-    progress: Callable[[int, str], None] = _unheard
-
-
-@dataclass(frozen=True)
-class Missed:
-    """The provider was not reached, and this is to be written down all the same."""
-
-    write_down: WriteDown
-    words: str
-
-
 Handler = Callable[..., WriteDown | Missed | None]
 
 
@@ -84,190 +45,13 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def prompt_payment(world: World, now: datetime, payment_id: int) -> WriteDown | None:
-    """Ask M-Pesa to ring the guest's phone. Never twice: a second push is a second prompt."""
-    payment = Payment.get_by_id(payment_id)
-    if not payments.may_prompt(payment, now):
-        return None
-    settings = world.settings
-    public = settings.web.public_url.rstrip("/")
-    push = Push(
-        msisdn=payment.msisdn,
-        amount_cents=payment.amount_cents,
-        account_reference=f"WIFI{payment.id}",
-        description="WiFi " + payment.plan.name,
-        callback_url=f"{public}/cb/{payment.secret}" if public else settings.mpesa.placeholder_url,
-    )
-    answer = world.devices.mpesa().push(push)
-    return partial(_after_push, payment_id, answer, settings.mpesa.poll_s)
-
-
-def _after_push(payment_id: int, answer: Any, poll_s: tuple[int, ...], now: datetime) -> None:
-    payments.record_prompted(payment_id, answer, poll_s, now)
-
-
-def ask_payment(world: World, now: datetime, payment_id: int, step: int | None = None) -> WriteDown | Missed | None:
-    """Ask M-Pesa how a checkout ended, inside its one rate limit; guests who wait come before the books."""
-    payment = Payment.get_by_id(payment_id)
-    if payment.checkout_request_id is None or payment.confirmed_at is not None:
-        return None
-    told = world.settings.mpesa
-    free_at = throttle.take("mpesa.query", told.queries_per_minute, now, can_wait=not payment.is_open)
-    if free_at is not None:
-        raise Later(free_at)
-    try:
-        answer = world.devices.mpesa().query(payment.checkout_request_id)
-    except Unreachable as reason:
-        if step is None and payment.state != "paid":
-            raise
-        # The list is the back-off.
-        return Missed(lambda then: payments.record_unanswered(payment_id, told.poll_s, then, step), str(reason))
-    return lambda then: payments.record_answer(payment_id, answer, told.poll_s, then, step)
-
-
-def settle_inbox(world: World, now: datetime, inbox_id: int) -> WriteDown | None:
-    """Settle a kept call whose first settlement broke."""
-    result = read_stk_result(bytes(Inbox.get_by_id(inbox_id).body))
-    return lambda then: inbox.settle_again(inbox_id, result, then)
-
-
-def place_grant(world: World, now: datetime, grant_id: int, router_id: int) -> WriteDown | None:
-    """Bring one router to what one grant says, with the remaining time."""
-    grant = Grant.get_by_id(grant_id)
-    left = access.seconds_left(grant, now)
-    row = RouterRow.get_or_none(RouterRow.id == router_id)
-    if row is None or left == 0:
-        return None
-    _router(world, row).admit(
-        HotspotUser(
-            name=grant.username,
-            password=grant.password,
-            profile=Profile(f"edge-plan-{grant.plan_id:05d}", grant.rate, grant.devices),
-            # RouterOS adds up the time of all devices; the calendar's end is enforced by the sweep as well.
-            seconds_left=left * grant.devices,
-            bytes_left=grant.bytes,
-            comment=f"edge:{grant.id}",
-        )
-    )
-    return lambda then: access.record_placed(grant_id, router_id, then)
-
-
-def withdraw_grant(world: World, now: datetime, grant_id: int, router_id: int) -> WriteDown | None:
-    """Take a guest whose time is over off the router: credential, cookies, session."""
-    grant = Grant.get_by_id(grant_id)
-    row = RouterRow.get_or_none(RouterRow.id == router_id)
-    if row is None or grant.state == "live":
-        return None
-    _router(world, row).withdraw(grant.username)
-    return lambda then: access.record_gone(grant_id, router_id, then)
-
-
-def check_router(world: World, now: datetime, router_id: int) -> WriteDown | None:
-    """Is it there, is it right, and does it still know everybody who paid?"""
-    row = RouterRow.get_or_none(RouterRow.id == router_id)
-    if row is None:
-        return None
-    cure = "check its power and cable, then `edge router check " + row.name + "`"
-    try:
-        router = _router(world, row)
-        asked_at = _now()
-        facts = router.facts()
-        names = {user.name for user in router.users()} if row.mode == "local" else None
-    except DeviceError as reason:
-        words = str(reason)
-        return lambda then: checks.record_router(router_id, False, words, then, cure)
-
-    def write_down(then: datetime) -> None:
-        words = facts.hotspot_words or f"RouterOS {facts.version}"
-        breakers.note_success(f"router:{router_id}", then)
-        checks.record_router(router_id, facts.hotspot_ok, words, then, cure)
-        if facts.clock is not None:
-            checks.record_router_clock(router_id, (facts.clock - asked_at).total_seconds(), asked_at)
-        if names is not None:
-            access.record_router_users(router_id, names, then)
-
-    return write_down
-
-
-def check_mpesa(world: World, now: datetime) -> WriteDown | None:
-    """Do M-Pesa's keys open the door? Charges nobody."""
-    return _check_part("mpesa", world.devices.mpesa().check, "check [mpesa] in edge.toml and the internet connection")
-
-
-def check_modem(world: World, now: datetime) -> WriteDown | None:
-    """Does the modem answer, and does the network hear it?"""
-
-    def look() -> str:
-        status = world.devices.modem().status()
-        if status.sim != "ready":
-            raise Unreachable(f"the SIM is not ready: {status.sim}")
-        if not status.registered:
-            raise Unreachable("the SIM is not registered on a network")
-        return f"{status.operator or 'registered'}, signal {status.signal_dbm} dBm"
-
-    return _check_part("modem", look, "check the stick, its SIM and the antenna")
-
-
-def _check_part(name: str, ask: Callable[[], str | None], cure: str) -> WriteDown:
-    try:
-        words = ask() or "answers"
-    except DeviceError as reason:
-        trouble = str(reason)
-        return lambda then: checks.record(name, "problem", trouble, then, cure)
-
-    def answered(then: datetime) -> None:
-        breakers.note_success(name, then)
-        checks.record(name, "ok", words, then)
-
-    return answered
-
-
-def send_sms(world: World, now: datetime, message_id: int) -> WriteDown | None:
-    """Hand one text to the modem, once."""
-    message = Message.get_by_id(message_id)
-    if message.state == "unconfirmed":
-        raise Refused("it is not known whether this text left: it is not sent a second time")
-    if message.state != "queued":
-        return None
-    if not world.settings.modem.port:
-        return lambda then: messages.mark_no_way(message_id, "no modem is set up")
-    references = world.devices.modem().send_sms(message.msisdn, message.text)
-    reference = ",".join(str(number) for number in references)
-    return lambda then: messages.mark_sent(message_id, reference, then)
-
-
-def tidy(world: World, now: datetime) -> WriteDown | None:
-    """Forget finished work and old events, by the chunk: between two of them guests are served."""
-    if not clock.is_trusted(now):
-        return None  # what is a week old by a wrong clock may be of today
-    while desk.prune(now, retention(world.settings)) > 0:
-        pass
-    history.trim(now)
-    events.trim()
-    return None
-
-
-def retention(settings: Settings) -> desk.Retention:
-    """How long finished work is remembered, as the settings say."""
-    told = settings.queue
-    return desk.Retention(
-        timedelta(days=told.keep_done_days), told.keep_done, timedelta(days=told.keep_failed_days), told.keep_failed
-    )
-
-
-def _router(world: World, row: RouterRow) -> Router:
-    return world.devices.router(
-        row.host, row.port, row.username, row.password, tls=row.tls, server=row.hotspot_server
-    )
-
-
 def _router_of(args: dict[str, Any]) -> str:
     return f"router:{args['router_id']}"
 
 
 TASKS: dict[str, Task] = {
     "payment.prompt": Task(
-        prompt_payment,
+        asking.prompt_payment,
         repeatable=False,
         unconfirmed=lambda args, words, now: payments.record_push_unconfirmed(args["payment_id"], words, now),
         given_up=lambda args, words, now: payments.record_push_refused(args["payment_id"], words, now),
@@ -275,42 +59,42 @@ TASKS: dict[str, Task] = {
         provider=lambda args: "mpesa",
     ),
     "payment.ask": Task(
-        ask_payment,
+        asking.ask_payment,
         repeatable=True,
         given_up=lambda args, words, now: payments.record_question_lost(args["payment_id"], now, args.get("step")),
         provider=lambda args: "mpesa",
         lasting=True,
     ),
     "inbox.settle": Task(
-        settle_inbox,
+        asking.settle_inbox,
         repeatable=True,
         given_up=lambda args, words, now: inbox.record_unsettled(args["inbox_id"], words),
         lasting=True,
     ),
     "grant.place": Task(
-        place_grant,
+        network.place_grant,
         repeatable=True,
         given_up=lambda args, words, now: access.record_not_placed(args["grant_id"], args["router_id"], words, now),
         provider=_router_of,
     ),
     "grant.withdraw": Task(
-        withdraw_grant,
+        network.withdraw_grant,
         repeatable=True,
         given_up=lambda args, words, now: access.record_not_withdrawn(args["grant_id"], args["router_id"], words, now),
         provider=_router_of,
     ),
-    "router.check": Task(check_router, repeatable=True),
-    "mpesa.check": Task(check_mpesa, repeatable=True),
-    "modem.check": Task(check_modem, repeatable=True),
+    "router.check": Task(network.check_router, repeatable=True),
+    "mpesa.check": Task(upkeep.check_mpesa, repeatable=True),
+    "modem.check": Task(upkeep.check_modem, repeatable=True),
     "sms.send": Task(
-        send_sms,
+        texting.send_sms,
         repeatable=False,
         unconfirmed=lambda args, words, now: messages.mark_unconfirmed(args["message_id"], words, now),
         given_up=lambda args, words, now: messages.mark_failed(args["message_id"], words, now),
         is_true_late=True,
         provider=lambda args: "modem",
     ),
-    "box.tidy": Task(tidy, repeatable=True),
+    "box.tidy": Task(upkeep.tidy, repeatable=True),
 }
 
 

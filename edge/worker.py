@@ -21,6 +21,7 @@ from edge.devices.opening import Devices
 from edge.devices.radius import FreeRadius
 from edge.domain import access, checks, clock, inbox, payments
 from edge.errors import EdgeError
+from edge.handlers.world import World
 from edge.ledger import LedgerConsumer, LedgerHuey, consumer_of
 from edge.models import Heartbeat, Job, Router
 from edge.settings import Settings
@@ -46,7 +47,7 @@ class Workers:
         self.queues = list(queues) or list(jobs.QUEUES)
         self.holder = holder.own_name()
         self.devices = Devices(settings)
-        self.world = tasks.World(self.devices, settings)
+        self.world = World(self.devices, settings)
         self._consumers: list[LedgerConsumer] = []
         self._hueys: list[LedgerHuey] = []
         self._stopping = threading.Event()

@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "simulators": {"simulators", "values", "tpdu"},
     "tasks": {"domain", "jobs", "desk", "history", "logs", "telemetry", "devices", "models", "values", "holder",
               "settings", "handlers"} | SPINE,
-    "handlers": {"domain", "jobs", "devices", "models", "values", "handlers"},
+    "handlers": {"domain", "jobs", "desk", "history", "devices", "models", "values", "settings", "handlers"},
     "pages": {"pages", "domain", "models", "values", "texts", "database"},
     "pages.callbacks": {"pages", "domain", "models", "values", "texts", "database", "devices.mpesa"},
     "web": EVERYTHING,

@@ -7,6 +7,7 @@ import pytest
 from edge import jobs, tasks
 from edge.domain import breakers
 from edge.errors import Refused, Unconfirmed, Unreachable
+from edge.handlers import upkeep
 from edge.models import Breaker, Job
 from edge.settings import Settings
 from edge.tasks import Later, Missed, Task, World
@@ -233,7 +234,7 @@ def test_a_check_that_succeeds_lets_the_work_go_on(box, gate):
     fail(box, name=f"router:{gate.id}")
     for _ in range(breakers.FAILURES):
         breakers.note_failure("modem", "no answer", box.now)
-    tasks._check_part("modem", lambda: "registered", "cure")(box.now)
+    upkeep.check_part("modem", lambda: "registered", "cure")(box.now)
     assert (shown("modem"), shown(f"router:{gate.id}")) == ("closed", "open")
 
 

@@ -9,6 +9,7 @@ import pytest
 from edge import database, desk, jobs, tasks
 from edge.domain import queues
 from edge.errors import BadInput
+from edge.handlers import upkeep
 from edge.models import Heartbeat, Job, Message
 from edge.settings import Queues, Settings
 from tests.test_jobs import claim, promise, rings, state
@@ -268,7 +269,7 @@ def test_a_prune_takes_no_more_than_a_chunk(box):
 
 def test_the_settings_say_what_is_kept(box):
     told = Queues(keep_done_days=1, keep_done=2, keep_failed_days=3, keep_failed=4)
-    kept = tasks.retention(Settings(state=box.folder, queue=told))
+    kept = upkeep.retention(Settings(state=box.folder, queue=told))
     assert kept == desk.Retention(DAY, 2, 3 * DAY, 4)
     ended(box, ago=timedelta(days=1.1))
     ended(box, state="failed", ago=timedelta(days=3.1))

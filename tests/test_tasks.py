@@ -9,9 +9,11 @@ from edge import jobs, tasks, trace
 from edge.database import db
 from edge.domain import messages, payments, throttle
 from edge.errors import NotDurable, Refused, Unconfirmed, Unreachable
+from edge.handlers import messages as texting
+from edge.handlers.world import Later, World
 from edge.models import Event, Job
 from edge.settings import Settings
-from edge.tasks import Later, Task, World
+from edge.tasks import Task
 from tests.test_jobs import again, claim, promise, state
 
 WORLD = World(None, Settings(state=Path("nowhere")))
@@ -162,7 +164,7 @@ def test_a_text_that_may_have_left_stays_a_question_when_it_is_tried_again(box):
     message = messages.promise(box.asha, "Your hour starts now", box.now)
     messages.mark_unconfirmed(message.id, "silence", box.now)
     with pytest.raises(Refused):
-        tasks.send_sms(WORLD, box.now, message.id)
+        texting.send_sms(WORLD, box.now, message.id)
 
 
 # How far it is, and how long it may take

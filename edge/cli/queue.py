@@ -11,13 +11,14 @@ from zoneinfo import ZoneInfo
 import click
 from peewee import SQL, Case, fn
 
-from edge import desk, jobs, tasks
+from edge import desk, jobs
 from edge.cli.command import WATCH, BoxGroup, Lines, asked, show, table, watch
 from edge.cli.job_views import count, job_table, job_view, span, status_lines, story
 from edge.cli.workers import restart
 from edge.database import transaction
 from edge.domain import queues
 from edge.errors import BadInput
+from edge.handlers import upkeep
 from edge.models import Job, JobMinute
 from edge.pages.staff_words import clock, plain
 from edge.worker import work_once
@@ -180,7 +181,7 @@ def prune() -> None:
     """Forget finished jobs that are older, or more, than [queue] keep_… says; the box does so every hour."""
     with asked().box() as told:
         gone, now = 0, datetime.now(UTC)
-        while chunk := desk.prune(now, tasks.retention(told)):
+        while chunk := desk.prune(now, upkeep.retention(told)):
             gone += chunk
         show({"pruned": gone}, lambda: iter([f"{count(gone, 'finished job')} forgotten."]))
 

@@ -1,0 +1,43 @@
+"""What every handler is given, and what it may answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from edge.devices.opening import Devices
+from edge.settings import Settings
+
+WriteDown = Callable[[datetime], object]
+
+
+class Later(Exception):
+    """Not now: come back at `until`, and no try is spent."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"not before {until.isoformat()}")
+        self.until = until
+
+
+def _unheard(percent: int, words: str = "") -> None:
+    """Progress of work that is no job."""
+
+
+class NotOurTurn(Later):
+    """The provider is left alone just now."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What a handler may ask: the devices, the settings, and to have its progress shown (percent, words)."""
+
+    devices: Devices
+    settings: Settings
+    progress: Callable[[int, str], None] = _unheard
+
+
+@dataclass(frozen=True)
+class Missed:
+    """The provider was not reached, and this is to be written down all the same."""
+
+    write_down: WriteDown
+    words: str
