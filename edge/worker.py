@@ -199,10 +199,12 @@ class Workers:
         close_database()
 
     def _beat(self) -> None:
-        # NTP's word first: it speaks of the time that is read after it, not of one that was read before a step.
+        # NTP's word before and after: a step between the two is seen, whichever way it went.
         synchronised = is_synchronised()
+        now = _now()
+        synchronised = synchronised and is_synchronised()
         queues = {name: jobs.QUEUES[name].workers for name in self.queues}
-        _record_beat(self.holder, queues, self.stuck(), synchronised, _now())
+        _record_beat(self.holder, queues, self.stuck(), synchronised, now)
 
     def _sweep(self) -> None:
         """Look first, write only where something is to be done: an idle box leaves its card alone."""

@@ -12,6 +12,7 @@ import pytest
 
 from edge import database, jobs, tasks, worker
 from edge.bell import bell
+from edge.domain import clock
 from edge.errors import NotDurable
 from edge.models import Event, Heartbeat, Job
 from edge.settings import Settings
@@ -470,3 +471,10 @@ def test_the_work_of_a_process_that_was_killed_is_done_by_the_next(box):
     assert worker_process(box, "default") == 0
     job = Job.get_by_id(job_id)
     assert (job.state, job.attempt, job.deaths) == ("done", 2, 1)
+
+
+def test_a_clock_that_steps_while_it_is_read_is_not_believed(box, monkeypatch):
+    words = iter([True, False])
+    monkeypatch.setattr(worker, "is_synchronised", lambda: next(words))
+    Workers(Settings(state=box.folder))._beat()
+    assert not clock.is_trusted()
