@@ -178,8 +178,8 @@ class Writer:
 
     def _run(self) -> None:
         while not (self._is_stopping and not self._work):
-            # Nobody called for a moment: time for what follows.
-            was_called = self._call.acquire(timeout=QUIET_S if self._followers else None)
+            # Who came while the turn was ours did not take it himself. Nobody called for a moment: what follows.
+            was_called = bool(self._work) or self._call.acquire(timeout=QUIET_S if self._followers else None)
             with self._turn:
                 while self._work:
                     self._commit_batch()

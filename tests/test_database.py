@@ -247,3 +247,38 @@ def test_a_damaged_file_is_told_in_sqlites_words(box):
 
 def test_a_sound_file_passes(box):
     database.quick_check()
+
+
+class LateGuest:
+    """The writer's turn; somebody comes in the moment between the thread's last look and its letting go."""
+
+    def __init__(self, shared: database.Writer) -> None:
+        self.shared, self.lock = shared, threading.Lock()
+        self.guest = threading.Thread(target=lambda: shared.write(lambda: None), daemon=True)
+
+    def acquire(self, blocking: bool = True) -> bool:
+        return self.lock.acquire(blocking)
+
+    def release(self) -> None:
+        if threading.current_thread().name == "writer" and self.guest.ident is None:
+            self.guest.start()
+            self.guest.join(0.2)  # he finds the turn taken, and waits
+        self.lock.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def test_who_comes_as_the_writers_thread_lets_go_is_not_left_waiting(box, shared_writer, monkeypatch):
+    turn = LateGuest(shared_writer)
+    monkeypatch.setattr(shared_writer, "_turn", turn)
+    shared_writer.begin(lambda: None).result(10)
+    while turn.guest.ident is None:
+        pass
+    turn.guest.join(10)
+    is_waiting = turn.guest.is_alive()
+    shared_writer._call.release()
+    assert not is_waiting
