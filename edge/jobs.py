@@ -279,9 +279,9 @@ def cancel(unique_key: str, now: datetime) -> bool:
     return True
 
 
-def end_unbegun(job: Job, state: str, now: datetime) -> None:
+def end_unbegun(job: Job, state: str, now: datetime, **columns: Any) -> None:
     """Close, in the caller's transaction, a job that nobody works on."""
-    job.put(state=state, finished_at=now)
+    job.put(state=state, finished_at=now, **columns)
     _count_out(job, state, now)
 
 
@@ -300,8 +300,7 @@ def hurry(lane: str, now: datetime) -> int:
 def promote(now: datetime) -> list[str]:
     """Scheduled work whose time has come is waiting now; what comes too late asks. Returns the queues to wake."""
     for late in Job.select().where(Job.state == "scheduled", Job.run_at <= now, Job.not_after < now):
-        late.put(state="failed", finished_at=now, errors=_errors(late, too_late_words(late), now))
-        _count_out(late, "failed", now)
+        end_unbegun(late, "failed", now, errors=_errors(late, too_late_words(late), now))
     due = Job.update(state="waiting").where(Job.state == "scheduled", Job.run_at <= now)
     queues = sorted({job.queue for job in due.returning(Job.queue).execute()})
     ring(queues)
@@ -311,11 +310,6 @@ def promote(now: datetime) -> list[str]:
 def too_late_words(job: Job) -> str:
     """What is asked of a person about work that could not begin in time."""
     return TOO_LATE.format(f"{job.run_at:%d %b %H:%M}")
-
-
-def is_promotion_due(now: datetime) -> bool:
-    """A look that takes no lock: has any scheduled job come due?"""
-    return bool(Job.select().where(Job.state == "scheduled", Job.run_at <= now).exists())
 
 
 def next_due(now: datetime) -> float | None:

@@ -164,6 +164,7 @@ class PostgresServer(peewee.PostgresqlDatabase):  # type: ignore[misc]
     # As wide as SQLite's: data limits do not fit into 32 bits, and no text is refused for its length.
     field_types = {**peewee.PostgresqlDatabase.field_types, "INT": "BIGINT", "AUTO": "BIGSERIAL"}
     param = "?"
+    serves_one_machine = False
 
     def __init__(self, url: str) -> None:
         if peewee.psycopg is None:

@@ -33,6 +33,8 @@ def is_storage_fault(reason: BaseException) -> bool:
 class SqliteFile(peewee.SqliteDatabase):  # type: ignore[misc]
     """SQLite, and the few verbs that each engine has its own words for (`postgres.PostgresServer` has the same)."""
 
+    serves_one_machine = True
+
     def __init__(self, path: Path) -> None:
         super().__init__(str(path), pragmas=PRAGMAS, timeout=10, autoconnect=True)
 

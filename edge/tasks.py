@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from peewee import DatabaseError, SqliteDatabase
+from peewee import DatabaseError
 
 from edge import history, holder, jobs, logs, telemetry, trace
 from edge.database import db
@@ -145,19 +145,17 @@ def _run(job: Job, world: World, ahead: jobs.Ahead) -> Job | None:
     except NotOurTurn as later:
         jobs.snooze(job, later.until, _now())
     except Later as later:
-        _left_alone(provider)
+        _advise(breakers.note_untried, provider)
         jobs.snooze(job, later.until, _now())
     except Unreachable as reason:
-        if provider:
-            breakers.note_failure(provider, str(reason), _now())
+        _advise(breakers.note_failure, provider, str(reason))
         _note(job, jobs.put_back(job, str(reason), _now(), _verdict(task.given_up, job, str(reason))))
     except Refused as reason:
-        _heard_from(provider)
+        _advise(breakers.note_success, provider)
         jobs.give_up(job, str(reason), _now(), _verdict(task.given_up, job, str(reason)))
         _note(job, "failed")
     except Unconfirmed as reason:
-        if provider:
-            breakers.note_failure(provider, str(reason), _now())  # silence, too
+        _advise(breakers.note_failure, provider, str(reason))  # silence, too
         jobs.give_up(job, f"unconfirmed: {reason}", _now(), _verdict(task.unconfirmed, job, str(reason)))
         _note(job, "failed")
     except jobs.NotYours:
@@ -167,29 +165,21 @@ def _run(job: Job, world: World, ahead: jobs.Ahead) -> Job | None:
         _record_fault(job, task, f"{type(fault).__name__}: {fault}")
     else:
         if isinstance(write_down, Missed):
-            breakers.note_failure(provider, write_down.words, _now())
+            _advise(breakers.note_failure, provider, write_down.words)
             write_down = write_down.write_down
-        elif write_down is not None:
-            _heard_from(provider)
         else:
-            _left_alone(provider)
+            _advise(breakers.note_untried if write_down is None else breakers.note_success, provider)
         return _finish(job, task, write_down, ahead)
     return None
 
 
-def _heard_from(provider: str) -> None:
-    """It answered, whatever it said."""
+def _advise(note: Callable[..., object], provider: str, *words: str) -> None:
+    """Tell the provider's breaker how it went. What came of the job is worth more, and is written down next."""
     if provider:
         try:
-            breakers.note_success(provider, _now())
-        except (DatabaseError, NotDurable) as reason:  # the answer itself is worth more, and is written down next
-            log.warning("that %s answered could not be written down: %s", provider, reason)
-
-
-def _left_alone(provider: str) -> None:
-    """It was not asked after all."""
-    if provider:
-        breakers.note_untried(provider, _now())
+            note(provider, *words, _now())
+        except (DatabaseError, NotDurable) as reason:
+            log.warning("how it went with %s could not be written down: %s", provider, reason)
 
 
 def _note(job: Job, state: str) -> None:
@@ -241,7 +231,7 @@ def _verdict(verdict: Verdict | None, job: Job, words: str) -> Callable[[], obje
 
 def rescue(now: datetime) -> int:
     """Take up the work of those who died."""
-    if isinstance(db.obj, SqliteDatabase):  # its file serves one machine: who does not live here is dead
+    if db.serves_one_machine:  # who does not live here is dead
         found = jobs.orphans(lambda name: not holder.is_alive(name), lambda name: True, now)
     else:
         found = jobs.orphans(holder.is_gone, holder.is_here, now)

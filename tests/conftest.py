@@ -2,17 +2,22 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium import webdriver
 
 from edge import database, schema
-from edge.domain import clock, inbox, payments
+from edge.domain import clock, inbox, payments, people
 from edge.models import Clock, Event, Grant, Inbox, Job, Payment, Plan, Router
+from edge.settings import Settings, Web
 from edge.values.stk import PushAnswer, QueryAnswer, StkResult
+from edge.web import WebServer
+from tests import shop
+from tests.browser import browser_of
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 POLL_S = (10, 20, 35)
@@ -166,3 +171,30 @@ def at_once(box: Box) -> Callable[..., list[Any]]:
         return answers
 
     return run
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """A shop with three people, who sign in with passwords as cheap as they can be."""
+    monkeypatch.setattr(people, "N", 2**8)
+    with shop.opened(tmp_path) as settings:
+        yield settings
+
+
+@pytest.fixture
+def address(settings: Settings) -> Iterator[str]:
+    """Where this shop's web server answers."""
+    database.writer.start()
+    server = WebServer(replace(settings, web=Web(host="127.0.0.1", port=0)))
+    server.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.stop()
+    database.writer.stop()
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    """A real Chromium."""
+    browser = browser_of(tmp_path)
+    yield browser
+    browser.quit()

@@ -7,23 +7,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from edge import desk, jobs
-from edge.domain import board, breakers, checks, messages, people, queues
+from edge.domain import board, breakers, checks, messages, queues
 from edge.models import Batch, Event, Grant, Heartbeat, Inbox, Job, JobMinute, Message, Pause, Payment, Router
 from edge.pages import board_words, chart
 from edge.web import build
-from tests import shop
 from tests.shop import ASHA, JUMA, NOW, fail, pay, prompt, worker_is_alive
 from tests.web_client import Browser
 
 POISON = "<script>alert(1)</script>"
 MINUTE = int(NOW.timestamp() // 60)
-
-
-@pytest.fixture
-def settings(tmp_path, monkeypatch):
-    monkeypatch.setattr(people, "N", 2**8)  # passwords as cheap as they can be
-    with shop.opened(tmp_path) as settings:
-        yield settings
 
 
 @pytest.fixture

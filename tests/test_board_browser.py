@@ -1,6 +1,5 @@
 """The board in a real Chromium: it changes by itself, fits a small phone, and needs no script."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,37 +8,14 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from edge import desk, jobs
-from edge.database import writer
-from edge.domain import breakers, people
+from edge.domain import breakers
 from edge.models import Heartbeat, Job, JobMinute
-from edge.settings import Web
-from edge.web import WebServer
-from tests import shop
 from tests.browser import PATIENCE_S, browser_of, needs_chromium, set_width
 from tests.shop import NOW, fail, worker_is_alive
 from tests.test_dashboard_browser import sign_in
 
 pytestmark = needs_chromium
 LONG = "HTTPSConnectionPool(host='api.safaricom.co.ke',port=443):Maxretriesexceededwithurl:/mpesa/stkpush/v1/" * 3
-
-
-@pytest.fixture
-def address(tmp_path, monkeypatch):
-    monkeypatch.setattr(people, "N", 2**8)
-    with shop.opened(tmp_path) as settings:
-        writer.start()
-        server = WebServer(replace(settings, web=Web(host="127.0.0.1", port=0)))
-        server.start()
-        yield f"http://127.0.0.1:{server.port}"
-        server.stop()
-        writer.stop()
-
-
-@pytest.fixture
-def browser(tmp_path):
-    browser = browser_of(tmp_path)
-    yield browser
-    browser.quit()
 
 
 def promise(name, queue, **more):

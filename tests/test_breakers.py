@@ -6,7 +6,7 @@ import pytest
 
 from edge import jobs, tasks
 from edge.domain import breakers
-from edge.errors import Refused, Unconfirmed, Unreachable
+from edge.errors import NotDurable, Refused, Unconfirmed, Unreachable
 from edge.handlers import upkeep
 from edge.models import Breaker, Job
 from edge.settings import Settings
@@ -246,3 +246,12 @@ def test_a_text_that_was_snoozed_leaves_when_the_modem_is_back(box, call):
     breakers.note_success("modem", box.now)
     tasks.run(again(box, job.id), world=World(None, Settings(state=box.folder)))
     assert state(job.id) == "done"
+
+
+def test_a_breaker_that_can_not_be_written_costs_the_job_nothing(box, call, monkeypatch):
+    def full(name, words, now):
+        raise NotDurable("the disk is full")
+
+    monkeypatch.setattr(breakers, "note_failure", full)
+    job = call(DOWN)
+    assert (job.state, job.attempt) == ("scheduled", 1)

@@ -10,20 +10,12 @@ from edge.domain import access, checks, clock, messages, payments, people, repor
 from edge.models import Event, Grant, Job, Message, Placement, Plan, Router
 from edge.values.stk import QueryAnswer, StkResult
 from edge.web import build
-from tests import shop
 from tests.shop import ASHA, JUMA, NOW, fail, let_in, pay, prompt, worker_is_alive
 from tests.web_client import PASSWORD, Browser
 
 NAIROBI = ZoneInfo("Africa/Nairobi")
 POISON = "<script>alert(1)</script>"
 SHOP, CAFE = "192.168.88.10", "192.168.88.77"
-
-
-@pytest.fixture
-def settings(tmp_path, monkeypatch):
-    monkeypatch.setattr(people, "N", 2**8)  # passwords as cheap as they can be
-    with shop.opened(tmp_path) as settings:
-        yield settings
 
 
 @pytest.fixture

@@ -1,43 +1,18 @@
 """The owner's pages in a real Chromium: they change by themselves, fit a small phone, and need no script."""
 
 import time
-from dataclasses import replace
 
 import pytest
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from edge.database import writer
-from edge.domain import people
 from edge.models import Grant, Router
-from edge.settings import Web
-from edge.web import WebServer
-from tests import shop
 from tests.browser import PATIENCE_S, browser_of, needs_chromium
 from tests.shop import ASHA, JUMA, let_in, pay, worker_is_alive
 from tests.web_client import PASSWORD
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture
-def address(tmp_path, monkeypatch):
-    monkeypatch.setattr(people, "N", 2**8)
-    with shop.opened(tmp_path) as settings:
-        writer.start()
-        server = WebServer(replace(settings, web=Web(host="127.0.0.1", port=0)))
-        server.start()
-        yield f"http://127.0.0.1:{server.port}"
-        server.stop()
-        writer.stop()
-
-
-@pytest.fixture
-def browser(tmp_path):
-    browser = browser_of(tmp_path)
-    yield browser
-    browser.quit()
 
 
 @pytest.fixture

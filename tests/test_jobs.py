@@ -70,10 +70,9 @@ def test_a_bell_that_breaks_does_not_deny_what_is_in_the_books(box, monkeypatch)
 def test_later_work_waits_for_its_time_and_rings_nobody(box, rings):
     job_id = promise(box, run_at=box.now + timedelta(minutes=1))
     assert (state(job_id), rings("payments"), claim(box)) == ("scheduled", 0, None)
-    assert not jobs.is_promotion_due(box.now)
     assert jobs.next_due(box.now) == 60
     box.after(minutes=1)
-    assert jobs.is_promotion_due(box.now)
+    assert jobs.next_due(box.now) == 0
     assert jobs.promote(box.now) == ["payments"]
     assert (state(job_id), rings("payments")) == ("waiting", 1)
     assert jobs.next_due(box.now) is None

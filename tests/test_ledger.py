@@ -57,7 +57,6 @@ def busy(box, gate):
 LOOKS = {
     "claim": lambda box: jobs.claim("sms", "us", box.now),
     "upcoming": lambda box: jobs.upcoming("payments"),
-    "is promotion due": lambda box: jobs.is_promotion_due(box.now),
     "next due": lambda box: jobs.next_due(box.now),
     "promote": lambda box: jobs.promote(box.now),
     "renew": lambda box: jobs.renew("us", box.now),

@@ -16,16 +16,8 @@ from edge.models import Event, Heartbeat, StaffSession
 from edge.pages import staff_api, staff_words
 from edge.settings import Web
 from edge.web import WebServer, build
-from tests import shop
 from tests.shop import ASHA, NOW, worker_is_alive
 from tests.web_client import Browser
-
-
-@pytest.fixture
-def settings(tmp_path, monkeypatch):
-    monkeypatch.setattr(people, "N", 2**8)  # passwords as cheap as they can be
-    with shop.opened(tmp_path) as settings:
-        yield settings
 
 
 @pytest.fixture
