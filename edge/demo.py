@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from edge.simulators.router.radius_client import RadiusClient
 
 PHONES_ANSWER_AFTER_S = 4.0
 SHOP = "Mama Njeri WiFi"
+FIRST_PORT = 10_000
 Say = Callable[[str], object]
 
 
@@ -150,14 +151,20 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A TCP port that nobody uses now."""
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
+    """A TCP port that nobody uses now, nor will before a server takes it."""
+    return _free(socket.SOCK_STREAM)
 
 
 def free_udp_port() -> int:
-    """A UDP port that nobody uses now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
+    """The same of UDP."""
+    return _free(socket.SOCK_DGRAM)
+
+
+def _free(kind: socket.SocketKind) -> int:
+    """Below those that the kernel gives to whoever calls out: one of them may be gone any moment."""
+    end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = FIRST_PORT + secrets.randbelow(max(1000, end - FIRST_PORT))
+        with socket.socket(socket.AF_INET, kind) as trial, suppress(OSError):
+            trial.bind(("0.0.0.0", port))
+            return port

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from edge import database, schema
+from edge.demo import free_udp_port
 from edge.devices import radius
 from edge.devices.radius import FreeRadius
 from edge.errors import Unreachable
@@ -69,14 +70,8 @@ def gate(server: FreeRadius) -> RadiusClient:
 
 
 def daemon_over(path: Path, folder: Path, **told: Any) -> FreeRadius:
-    ports = {"auth_port": free_port(), "acct_port": free_port()} | told
+    ports = {"auth_port": free_udp_port(), "acct_port": free_udp_port()} | told
     return FreeRadius(folder, path, data_folder() / "radius", **{"host": "127.0.0.1"} | ports)
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
-        found.bind(("0.0.0.0", 0))
-        return int(found.getsockname()[1])
 
 
 def router_at(daemon: FreeRadius, source: str, secret: str, timeout_s: float = 5.0) -> RadiusClient:
@@ -548,7 +543,7 @@ def test_a_template_that_an_owner_spoiled_is_told_with_its_line(shop: Path, tmp_
     for wrong, words in (("security", r"radiusd\.conf\["), ("security @NOTHING@ {", "@NOTHING@ is no value")):
         text = (data_folder() / "radius" / "radiusd.conf").read_text(encoding="utf-8")
         spoiled.write_text(text.replace("security {", wrong), encoding="utf-8")
-        ports = {"auth_port": free_port(), "acct_port": free_port()}
+        ports = {"auth_port": free_udp_port(), "acct_port": free_udp_port()}
         daemon = FreeRadius(tmp_path / "radius", shop, tmp_path / "templates", host="127.0.0.1", **ports)
         daemon.start()
         try:
@@ -584,7 +579,8 @@ def test_it_dies_with_its_parent(shop: Path, tmp_path: Path) -> None:
         "                    acct_port=int(sys.argv[5]))\n"
         "daemon.start(); daemon.probe(); print(daemon.pid, flush=True); time.sleep(60)\n"
     )
-    told = [str(tmp_path / "radius"), str(shop), str(data_folder() / "radius"), str(free_port()), str(free_port())]
+    ports = [str(free_udp_port()), str(free_udp_port())]
+    told = [str(tmp_path / "radius"), str(shop), str(data_folder() / "radius"), *ports]
     with subprocess.Popen([sys.executable, "-c", script, *told], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())

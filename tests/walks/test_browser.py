@@ -108,7 +108,7 @@ def test_juma_cancels_and_may_choose_again(shop: Box, phone) -> None:
     wait_until(phone, "cancelled")
     keep(phone, "5-cancelled")
     phone.find_element(By.LINK_TEXT, "Choose again").click()
-    assert "1 hour" in words_of(phone)
+    WebDriverWait(phone, PATIENCE_S).until(lambda page: "1 hour" in words_of(page))
 
 
 def test_a_wrong_number_is_told_and_mended_in_place(shop: Box, phone) -> None:
