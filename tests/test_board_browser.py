@@ -3,14 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.wait import WebDriverWait
 
 from edge import desk, jobs
 from edge.domain import breakers
 from edge.models import Heartbeat, Job, JobMinute
-from tests.browser import PATIENCE_S, browser_of, needs_chromium, set_width
+from tests.browser import browser_of, needs_chromium, press, says, set_width
 from tests.shop import NOW, fail, worker_is_alive
 from tests.test_dashboard_browser import sign_in
 
@@ -22,32 +20,21 @@ def promise(name, queue, **more):
     return Job.get_by_id(jobs.promise(name, queue, datetime.now(UTC), **more))
 
 
-def press(browser, way, what):
-    """As soon as it is there: between two pages Chromium has neither."""
-    waiting = WebDriverWait(browser, PATIENCE_S, ignored_exceptions=[WebDriverException])
-    waiting.until(lambda page: page.find_element(way, what).click() or True)
-
-
-def wait_for(browser, words):
-    waiting = WebDriverWait(browser, PATIENCE_S, ignored_exceptions=[WebDriverException])
-    waiting.until(lambda page: words in page.find_element(By.TAG_NAME, "main").text)
-
-
 def test_the_board_follows_the_work_without_reloading(browser, address):
     worker_is_alive()
     Heartbeat.update(seen_at=NOW + timedelta(hours=1)).execute()
     sign_in(browser, address)
     browser.get(address + "/admin/queues")
-    wait_for(browser, "All is well")
+    says(browser, "All is well")
     browser.execute_script("window.stayed = true")
-    browser.find_element(By.TAG_NAME, "summary").click()
+    press(browser, By.TAG_NAME, "summary")
     job = promise("sms.send", "sms")
-    wait_for(browser, "Waiting\n1")
+    says(browser, "Waiting\n1")
     assert jobs.claim("sms", "w", datetime.now(UTC)).id == job.id
-    wait_for(browser, "Send a text")
+    says(browser, "Send a text")
     fail(job)
     JobMinute.create(minute=int(datetime.now(UTC).timestamp() // 60), queue="sms", name="sms.send", failed=1)
-    wait_for(browser, "1 failed")
+    says(browser, "1 failed")
     assert browser.find_elements(By.CSS_SELECTOR, "rect.failed")
     assert browser.find_element(By.CSS_SELECTOR, "table.figures").is_displayed()  # what was opened stays open
     assert browser.execute_script("return window.stayed") is True
@@ -58,16 +45,16 @@ def test_a_job_is_put_off_and_cancelled_by_hand(browser, address):
     job = promise("sms.send", "sms", run_at=datetime.now(UTC) + timedelta(hours=1))
     sign_in(browser, address)
     browser.get(f"{address}/admin/jobs/{job.id}")
-    wait_for(browser, "in 59 min")
+    says(browser, "in 59 min")
     wanted = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(days=3)
     on_the_wall = (wanted + timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M")
     field = browser.find_element(By.ID, "at")
     browser.execute_script("arguments[0].value = arguments[1]", field, on_the_wall)
-    browser.find_element(By.CSS_SELECTOR, "form[action$=move] button").click()
-    wait_for(browser, "It has a new time.")
+    press(browser, By.CSS_SELECTOR, "form[action$=move] button")
+    says(browser, "It has a new time.")
     assert Job.get_by_id(job.id).run_at == wanted
-    browser.find_element(By.CSS_SELECTOR, "form[action$=cancel] button").click()
-    wait_for(browser, "It is cancelled.")
+    press(browser, By.CSS_SELECTOR, "form[action$=cancel] button")
+    says(browser, "It is cancelled.")
     assert Job.get_by_id(job.id).state == "cancelled"
 
 
@@ -75,11 +62,11 @@ def test_failed_work_is_forgotten_only_by_who_says_so_twice(browser, address):
     fail(promise("sms.send", "sms"))
     sign_in(browser, address)
     browser.get(f"{address}/admin/queues/sms")
-    browser.find_element(By.CSS_SELECTOR, "form[action$=clear] button").click()
+    press(browser, By.CSS_SELECTOR, "form[action$=clear] button")
     assert Job.select().count() == 1  # the browser itself asks for the box to be ticked
-    browser.find_element(By.NAME, "sure").click()
-    browser.find_element(By.CSS_SELECTOR, "form[action$=clear] button").click()
-    wait_for(browser, "Forgotten: 1")
+    press(browser, By.NAME, "sure")
+    press(browser, By.CSS_SELECTOR, "form[action$=clear] button")
+    says(browser, "Forgotten: 1")
     assert Job.select().count() == 0
 
 
@@ -122,11 +109,11 @@ def test_the_board_works_without_scripts(tmp_path, address):
             (By.PARTIAL_LINK_TEXT, "Send a text"), (By.CSS_SELECTOR, "form[action$=retry] button"),
         ):  # fmt: skip
             press(browser, way, what)
-        wait_for(browser, "It is on its way again.")
+        says(browser, "It is on its way again.")
         press(browser, By.LINK_TEXT, "Queue sms")
         press(browser, By.CSS_SELECTOR, "form[action$=pause] button")
-        wait_for(browser, "The queue is paused.")
+        says(browser, "The queue is paused.")
         press(browser, By.CSS_SELECTOR, "form[action$=resume] button")
-        wait_for(browser, "The queue is taken up again.")
+        says(browser, "The queue is taken up again.")
     finally:
         browser.quit()

@@ -1,14 +1,10 @@
 """The owner's pages in a real Chromium: they change by themselves, fit a small phone, and need no script."""
 
-import time
-
 import pytest
-from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.wait import WebDriverWait
 
 from edge.models import Grant, Router
-from tests.browser import PATIENCE_S, browser_of, needs_chromium
+from tests.browser import browser_of, needs_chromium, patiently, press, says, set_width, words_of
 from tests.shop import ASHA, JUMA, let_in, pay, worker_is_alive
 from tests.web_client import PASSWORD
 
@@ -26,18 +22,8 @@ def sign_in(browser, address):
     browser.get(address + "/admin/")
     browser.find_element(By.NAME, "name").send_keys("Njeri")
     browser.find_element(By.NAME, "password").send_keys(PASSWORD)
-    browser.find_element(By.CSS_SELECTOR, "button.big").click()
-    wait_for(browser, "Takings")
-
-
-def wait_for(browser, words):
-    waiting = WebDriverWait(browser, PATIENCE_S, ignored_exceptions=[StaleElementReferenceException])
-    waiting.until(lambda page: words in page.find_element(By.TAG_NAME, "main").text)
-
-
-def set_width(browser, width):
-    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    press(browser, By.CSS_SELECTOR, "button.big")
+    says(browser, "Takings")
 
 
 def test_a_sale_appears_on_today_without_reloading(browser, address):
@@ -46,10 +32,10 @@ def test_a_sale_appears_on_today_without_reloading(browser, address):
     sign_in(browser, address)
     browser.execute_script("window.stayed = true")
     payment = pay(ASHA)
-    wait_for(browser, "0712•••678 paid KSh 20 for 1 hour")
-    wait_for(browser, "Paid, not online\n1")
+    says(browser, "0712•••678 paid KSh 20 for 1 hour")
+    says(browser, "Paid, not online\n1")
     let_in(payment, gate)
-    wait_for(browser, "Everybody who paid is online.")
+    says(browser, "Everybody who paid is online.")
     assert browser.execute_script("return window.stayed") is True
     assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
 
@@ -59,11 +45,11 @@ def test_a_story_goes_on_while_it_is_read_and_what_was_opened_stays_open(browser
     payment = pay(ASHA, body=b'{"raw": "as it came"}')
     sign_in(browser, address)
     browser.get(f"{address}/admin/payments/{payment.id}")
-    browser.find_element(By.TAG_NAME, "summary").click()
-    wait_for(browser, "as it came")
+    press(browser, By.TAG_NAME, "summary")
+    says(browser, "as it came")
     let_in(payment, gate)
-    wait_for(browser, "Router gate knows the guest")
-    assert '{"raw": "as it came"}' in browser.find_element(By.TAG_NAME, "main").text
+    says(browser, "Router gate knows the guest")
+    assert '{"raw": "as it came"}' in words_of(browser)
 
 
 def test_a_page_says_when_the_box_does_not_answer(browser, address):
@@ -71,12 +57,9 @@ def test_a_page_says_when_the_box_does_not_answer(browser, address):
     browser.execute_cdp_cmd("Network.enable", {})
     away = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     browser.execute_cdp_cmd("Network.emulateNetworkConditions", away)
-    wait_for(browser, "The box does not answer")
+    says(browser, "The box does not answer")
     browser.execute_cdp_cmd("Network.emulateNetworkConditions", {**away, "offline": False})
-    deadline = time.monotonic() + PATIENCE_S
-    while browser.find_element(By.ID, "offline").is_displayed():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    patiently(browser, lambda page: not page.find_element(By.ID, "offline").is_displayed())
 
 
 @pytest.mark.parametrize("width", [360, 1280])
@@ -95,17 +78,17 @@ def test_every_page_fits_its_screen(browser, address, width):
 
 def test_everything_works_without_scripts(plain_browser, address):
     plain_browser.get("data:text/html,<noscript>no scripts here</noscript>")
-    assert "no scripts here" in plain_browser.find_element(By.TAG_NAME, "body").text
+    assert "no scripts here" in words_of(plain_browser, "body")
     payment = pay(ASHA)
     sign_in(plain_browser, address)
-    plain_browser.find_element(By.LINK_TEXT, "Payments").click()
+    press(plain_browser, By.LINK_TEXT, "Payments")
     plain_browser.find_element(By.ID, "q").send_keys("0712 345 678")
-    plain_browser.find_element(By.CSS_SELECTOR, ".search button").click()
-    WebDriverWait(plain_browser, PATIENCE_S).until(lambda page: "q=" in page.current_url)
-    wait_for(plain_browser, "0712•••678")
-    plain_browser.find_element(By.PARTIAL_LINK_TEXT, "0712•••678").click()
-    wait_for(plain_browser, f"WIFI{payment.id}")
-    plain_browser.find_element(By.CSS_SELECTOR, "form .big, button.big").click()
-    wait_for(plain_browser, "M-Pesa will be asked")
-    plain_browser.find_element(By.CSS_SELECTOR, ".out button").click()
-    wait_for(plain_browser, "Sign in")
+    press(plain_browser, By.CSS_SELECTOR, ".search button")
+    patiently(plain_browser, lambda page: "q=" in page.current_url)
+    says(plain_browser, "0712•••678")
+    press(plain_browser, By.PARTIAL_LINK_TEXT, "0712•••678")
+    says(plain_browser, f"WIFI{payment.id}")
+    press(plain_browser, By.CSS_SELECTOR, "form .big, button.big")
+    says(plain_browser, "M-Pesa will be asked")
+    press(plain_browser, By.CSS_SELECTOR, ".out button")
+    says(plain_browser, "Sign in")

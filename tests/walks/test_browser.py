@@ -4,12 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.wait import WebDriverWait
 
 from edge.simulators.mpesa import Customer
-from tests.browser import PATIENCE_S, browser_of, needs_chromium, set_width
+from tests.browser import browser_of, needs_chromium, patiently, press, says, set_width, words_of
 from tests.walks.box import Box, wait_for
 
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
@@ -34,22 +32,17 @@ def keep(phone, name):
         set_width(phone, 360)
 
 
-def words_of(phone):
-    return phone.find_element(By.TAG_NAME, "main").text
-
-
 def wait_until(phone, *words):
     """The page says it by itself; without scripts the guest presses what the page offers."""
 
-    def says(page):
+    def tells(page):
         if any(word in words_of(page) for word in words):
             return True
         if not phone.has_scripts:
             page.find_element(By.LINK_TEXT, "Check again").click()
         return False
 
-    between_pages = (StaleElementReferenceException, NoSuchElementException)
-    WebDriverWait(phone, PATIENCE_S, poll_frequency=0.4, ignored_exceptions=between_pages).until(says)
+    patiently(phone, tells)
 
 
 def fits(phone):
@@ -61,9 +54,9 @@ def join_and_ask(shop: Box, phone, number="0712 345 670"):
     phone.get(f"{shop.router.login_url.removesuffix('login')}?mac=AA:BB:CC:DD:EE:01&ip=10.5.50.7")
     assert "1 hour" in words_of(phone)
     keep(phone, "1-plans")
-    phone.find_element(By.CSS_SELECTOR, "#plan-1").click()
+    press(phone, By.CSS_SELECTOR, "#plan-1")
     phone.find_element(By.NAME, "phone_number").send_keys(number)
-    phone.find_element(By.CSS_SELECTOR, "button.big").click()
+    press(phone, By.CSS_SELECTOR, "button.big")
 
 
 def test_asha_buys_an_hour_and_connects(shop: Box, phone) -> None:
@@ -81,7 +74,7 @@ def test_asha_buys_an_hour_and_connects(shop: Box, phone) -> None:
     assert "1 hour" in told
     assert shop.rows("SELECT username FROM grants")[0][0] in told
     assert fits(phone) or not phone.has_scripts
-    phone.find_element(By.CSS_SELECTOR, "form button.big").click()
+    press(phone, By.CSS_SELECTOR, "form button.big")
     wait_for(lambda: shop.router.active())
     keep(phone, "4-connected")
     assert shop.router.active()[0]["mac-address"] == "AA:BB:CC:DD:EE:01"
@@ -93,11 +86,11 @@ def test_pressing_pay_again_from_the_page_before_is_the_same_payment(shop: Box, 
     join_and_ask(shop, phone)
     wait_until(phone, "Check your phone")
     phone.back()
-    WebDriverWait(phone, PATIENCE_S).until(lambda page: page.find_elements(By.NAME, "phone_number"))
+    patiently(phone, lambda page: page.find_elements(By.NAME, "phone_number"))
     field = phone.find_element(By.NAME, "phone_number")
     field.clear()
     field.send_keys("0712345670")
-    phone.find_element(By.CSS_SELECTOR, "button.big").click()
+    press(phone, By.CSS_SELECTOR, "button.big")
     wait_until(phone, "Check your phone")
     assert (shop.count("payments"), len(shop.mpesa.pushes)) == (1, 1)
 
@@ -107,8 +100,8 @@ def test_juma_cancels_and_may_choose_again(shop: Box, phone) -> None:
     join_and_ask(shop, phone)
     wait_until(phone, "cancelled")
     keep(phone, "5-cancelled")
-    phone.find_element(By.LINK_TEXT, "Choose again").click()
-    WebDriverWait(phone, PATIENCE_S).until(lambda page: "1 hour" in words_of(page))
+    press(phone, By.LINK_TEXT, "Choose again")
+    says(phone, "1 hour")
 
 
 def test_a_wrong_number_is_told_and_mended_in_place(shop: Box, phone) -> None:
@@ -120,6 +113,6 @@ def test_a_wrong_number_is_told_and_mended_in_place(shop: Box, phone) -> None:
     assert field.get_attribute("value") == "12345"  # to be mended, not typed anew
     field.clear()
     field.send_keys("0712 345 670")
-    phone.find_element(By.CSS_SELECTOR, "button.big").click()
+    press(phone, By.CSS_SELECTOR, "button.big")
     wait_until(phone, "Check your phone", "Connect")
     assert shop.rows("SELECT mac FROM payments") == [("AA:BB:CC:DD:EE:01",)]
