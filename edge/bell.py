@@ -37,7 +37,10 @@ class Bell:
         self._carrier = carrier
 
     def ring(self, queues: Iterable[str] = (EVERY_QUEUE,)) -> None:
-        """Wake whoever waits for one of these queues. Lost harmlessly when nobody listens: the poll finds the row."""
+        """Wake somebody who waits for each of these queues.
+
+        Lost harmlessly when nobody listens: the poll finds the row.
+        """
         try:
             self._ring(list(queues))
         except Exception:  # after a commit a raise would deny what is already in the books
@@ -51,13 +54,15 @@ class Bell:
             self._carrier(names)
 
     def hear(self, names: Iterable[str]) -> None:
-        """It was rung elsewhere: wake whoever waits here."""
+        """It was rung elsewhere: wake somebody who waits here. Who finds more than he can take wakes the next."""
         with self._lock:
             for name in names:
                 self._rings[name] = self._rings.get(name, 0) + 1
-                for queue in self._changed if name == EVERY_QUEUE else (name,):
-                    if queue in self._changed:
-                        self._changed[queue].notify_all()
+                if name == EVERY_QUEUE:
+                    for changed in self._changed.values():
+                        changed.notify_all()
+                elif name in self._changed:
+                    self._changed[name].notify()
 
     def wait(self, queue: str, seen: int, timeout_s: float) -> int:
         """Sleep until this queue was rung after `seen`, or the time is over; returns the count to pass next time."""

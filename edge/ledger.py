@@ -197,13 +197,13 @@ class LedgerHuey(Huey):  # type: ignore[misc]
 
     def _pick(self, suits: Callable[[str], bool]) -> tuple[int, str] | None:
         with self._lock:
-            for job_id, name in jobs.upcoming(self.queue, 1 + len(self._wanted)):
-                if job_id not in self._wanted:
-                    if not suits(name):
-                        return None
-                    self._wanted.add(job_id)
-                    return job_id, name
-        return None
+            free = [found for found in jobs.upcoming(self.queue, 2 + len(self._wanted)) if found[0] not in self._wanted]
+            if not free or not suits(free[0][1]):
+                return None
+            self._wanted.add(free[0][0])
+        if len(free) > 1 and bell.is_awaited(self.queue):
+            bell.hear([self.queue])  # more than one can take
+        return free[0]
 
 
 class LedgerWorker(Worker):  # type: ignore[misc]

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -137,24 +138,15 @@ def test_a_ring_before_the_wait_is_not_lost():
 # Huey's own workers on the ledger
 
 
-def test_hueys_workers_do_what_is_promised_once(box, shared_writer):
-    done, order = [], threading.Lock()
-
-    def run(job, ahead):
-        with order:
-            done.append(job.id)
-        return jobs.finish(job, None, box.now, then=lambda: ahead(True))
-
+@contextmanager
+def working(run, workers):
+    """Huey's consumer of the queue of payments."""
     huey = LedgerHuey("payments", "us", run, lambda name: True)
-    consumer = consumer_of(huey, 3)
-    ids = [promise(box) for _ in range(20)]
+    consumer = consumer_of(huey, workers)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     consumer.start()
     try:
-        ids += [promise(box) for _ in range(20)]
-        until = time.monotonic() + 60
-        while Job.select().where(Job.state == "done").count() < 40 and time.monotonic() < until:
-            time.sleep(0.01)
+        yield
     finally:
         huey.stopping.set()
         consumer.stop_flag.set()
@@ -163,7 +155,42 @@ def test_hueys_workers_do_what_is_promised_once(box, shared_writer):
             thread.join(30)
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def test_hueys_workers_do_what_is_promised_once(box, shared_writer):
+    done, order = [], threading.Lock()
+
+    def run(job, ahead):
+        with order:
+            done.append(job.id)
+        return jobs.finish(job, None, box.now, then=lambda: ahead(True))
+
+    ids = [promise(box) for _ in range(20)]
+    with working(run, 3):
+        ids += [promise(box) for _ in range(20)]
+        until = time.monotonic() + 60
+        while Job.select().where(Job.state == "done").count() < 40 and time.monotonic() < until:
+            time.sleep(0.01)
     assert sorted(done) == ids
+
+
+def test_one_ring_for_many_jobs_wakes_as_many_workers_as_there_are(box, shared_writer):
+    together = threading.Barrier(4)
+
+    def run(job, ahead):
+        together.wait(30)  # nobody goes on until three are at work at once
+        jobs.finish(job, None, box.now)
+
+    with working(run, 3):
+        waited = time.monotonic() + 30
+        while bell._waiting["payments"] < 3 and time.monotonic() < waited:
+            time.sleep(0.01)
+        desk.pause("payments", "", box.now)
+        for _ in range(3):
+            promise(box)
+        time.sleep(0.1)
+        desk.resume("payments", box.now)
+        together.wait(30)
 
 
 @transaction
