@@ -104,10 +104,12 @@ class Bell:
         if self._voice is None:
             self._voice = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._voice.setblocking(False)
-        for ear in path.parent.glob(f"{path.stem}*{path.suffix}"):
-            if ear != self._own:
+        own = self._own.name if self._own is not None else ""
+        told = " ".join(names).encode()
+        for name in os.listdir(path.parent):  # on everybody's way, so without the comfort of glob
+            if name != own and name.startswith(path.stem) and name.endswith(path.suffix):
                 with contextlib.suppress(OSError):  # nobody listens: that worker's slow poll will find the row
-                    self._voice.sendto(" ".join(names).encode(), _within_limit(ear))
+                    self._voice.sendto(told, _within_limit(path.parent / name))
 
 
 def _is_heard(path: Path) -> bool:

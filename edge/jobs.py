@@ -145,8 +145,7 @@ def promise(
     return int(row[0])
 
 
-def _words(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), default=str)
+_words = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 # `waiting` means its time has come, so the clock is not asked again: one that steps back would hide the row.
