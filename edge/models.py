@@ -254,6 +254,10 @@ class Router(Table):
     down_since = InstantField(null=True)
     clock_offset_s = DoubleField(null=True)  # its clock less ours, when last asked
     clock_seen_at = InstantField(null=True)
+    booted_at = InstantField(null=True)  # by the uptime it told; later than before is a reboot
+    facts = JsonField(default=dict)  # what it last said of itself: version, board, identity, cpu_load …
+    setup = JsonField(default=dict)  # what `edge router setup` changed there, and how to undo it
+    setup_token = CharField(default="")  # opens the script that a technician pastes
 
     class Meta:
         table_name = "routers"
@@ -269,6 +273,8 @@ class Plan(Table):
     bytes = IntegerField(null=True)
     rate = CharField(default="")  # RouterOS order: upload/download
     devices = IntegerField(default=1)
+    metered = BooleanField(default=False)  # the time runs only while online
+    idle_s = IntegerField(null=True)  # online and silent for so long: logged out
     on_sale = BooleanField(default=True)
     position = IntegerField(default=0)
 
@@ -336,7 +342,10 @@ class Grant(Table):
     devices = IntegerField(default=1)
     credited_s = IntegerField(default=0)
     credited_until = InstantField(null=True)  # outages before this are settled
+    metered = BooleanField(default=False)  # the time runs only while online, and has no end by the calendar
+    idle_s = IntegerField(null=True)
     state = CharField(default="live")  # live, ended
+    why_ended = CharField(default="")  # time, data, staff
     created_at = InstantField()
     starts_at = InstantField(null=True)
     ends_at = InstantField(null=True, index=True)
@@ -356,6 +365,10 @@ class Placement(Table):
     written_at = InstantField(null=True)
     not_before = InstantField(null=True)  # given up: the next round of tries
     alarmed_at = InstantField(null=True)  # staff were told, until it succeeds
+    used_s = IntegerField(default=0)  # online at this router ever, by its own counters
+    used_bytes = IntegerField(default=0)
+    counted_s = IntegerField(default=0)  # the counters when last read: less than before is a new row, from nought
+    counted_bytes = IntegerField(default=0)
 
     class Meta:
         table_name = "placements"

@@ -6,6 +6,8 @@ from pathlib import Path
 from edge.database import db
 from edge.errors import EdgeError
 from edge.models import TABLES, Batch, Breaker, JobMinute, Pause
+from edge.network_models import NETWORK_TABLES
+from edge.radius_views import RADACCT, VIEW_NAMES, VIEWS
 
 INDEXES = (
     # Partial: the history of finished work costs the claim nothing.
@@ -24,60 +26,12 @@ INDEXES = (
     "CREATE INDEX IF NOT EXISTS inbox_hints ON inbox (received_at) WHERE payment_id IS NULL",
     "CREATE INDEX IF NOT EXISTS grants_live ON grants (ends_at) WHERE state = 'live'",
 )
-
-# RADIUS reads rights where they stand: no second copy, nothing to synchronise (shape: FreeRADIUS rlm_sql).
-# Numbers are text, because rlm_sql_sqlite cuts integers to 32 bits. To RouterOS a limit of 0 is none at all, so
-# none is ever sent as 0. Names are looked up in capitals (data/radius/queries.conf), as the codes are kept.
-VIEWS = (
-    # now_s is the box's own clock, but never before the grant began: a clock row that stood still, or is not
-    # there yet, makes no guest's time longer than he bought.
-    """CREATE VIEW IF NOT EXISTS live_grants AS
-       SELECT g.*,
-              MAX(COALESCE((SELECT seen_at FROM clock WHERE id = 1), 0), COALESCE(g.starts_at, 0)) AS now_s,
-              CASE WHEN g.bytes IS NULL THEN NULL ELSE MAX(0, g.bytes - CAST((
-                SELECT COALESCE(SUM(a.acctinputoctets + a.acctoutputoctets), 0)
-                FROM radacct a WHERE a.username = g.username) AS INTEGER)) END AS bytes_left
-       FROM grants g WHERE g.state = 'live'""",
-    # A right that is over keeps its Simultaneous-Use row: without one the user counts as unknown, and the
-    # Reply-Message below is not read.
-    """CREATE VIEW IF NOT EXISTS radcheck AS
-       SELECT 1 AS id, username, 'Cleartext-Password' AS attribute, ':=' AS op, password AS value
-         FROM live_grants WHERE (ends_at IS NULL OR ends_at > now_s) AND (bytes_left IS NULL OR bytes_left > 0)
-       UNION ALL SELECT 2, username, 'Simultaneous-Use', ':=', CAST(devices AS TEXT) FROM grants""",
-    # The Reply-Message comes whatever PIN was typed, so it tells that a code exists; but only of a code that is
-    # over, which no PIN opens any more. A rate must begin with a digit: a quoted value would be expanded.
-    """CREATE VIEW IF NOT EXISTS radreply AS
-       SELECT 1 AS id, username, 'Mikrotik-Rate-Limit' AS attribute, ':=' AS op, rate AS value
-         FROM live_grants WHERE SUBSTR(rate, 1, 1) IN ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
-       UNION ALL SELECT 2, username, 'Session-Timeout', ':=',
-              CAST(MAX(1, CAST(COALESCE(ends_at - now_s, seconds) AS INTEGER)) AS TEXT)
-         FROM live_grants WHERE ends_at IS NULL OR ends_at > now_s
-       UNION ALL SELECT 3, username, 'Mikrotik-Total-Limit', ':=', CAST(bytes_left % 4294967296 AS TEXT)
-         FROM live_grants WHERE bytes_left > 0
-       UNION ALL SELECT 4, username, 'Mikrotik-Total-Limit-Gigawords', ':=', CAST(bytes_left / 4294967296 AS TEXT)
-         FROM live_grants WHERE bytes_left > 0
-       UNION ALL SELECT 5, username, 'Acct-Interim-Interval', ':=', '300' FROM live_grants
-       UNION ALL SELECT 6, username, 'Port-Limit', ':=', CAST(devices AS TEXT) FROM live_grants
-       UNION ALL SELECT 7, username, 'Reply-Message', ':=',
-              CASE WHEN ends_at <= now_s THEN 'Your time is over' ELSE 'Your data is used up' END
-         FROM live_grants WHERE ends_at <= now_s OR bytes_left = 0
-       UNION ALL SELECT 7, username, 'Reply-Message', ':=', 'Your time is over' FROM grants WHERE state <> 'live'""",
-    """CREATE VIEW IF NOT EXISTS nas AS
-       SELECT id, host AS nasname, name AS shortname, 'other' AS type, NULL AS ports, radius_secret AS secret,
-              NULL AS server, NULL AS community, name AS description
-       FROM routers WHERE mode = 'radius' AND radius_secret <> ''""",
+NETWORK_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS sessions_open ON sessions (router_id, username) WHERE ended_at IS NULL",
+    "CREATE INDEX IF NOT EXISTS sessions_of ON sessions (grant_id, started_at) WHERE grant_id IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS sessions_past ON sessions (ended_at) WHERE ended_at IS NOT NULL",
 )
 
-RADACCT = (
-    """CREATE TABLE IF NOT EXISTS radacct (
-       radacctid INTEGER PRIMARY KEY, acctsessionid TEXT NOT NULL DEFAULT '', acctuniqueid TEXT NOT NULL UNIQUE,
-       username TEXT NOT NULL DEFAULT '', nasipaddress TEXT NOT NULL DEFAULT '', nasportid TEXT, nasporttype TEXT,
-       acctstarttime INTEGER, acctupdatetime INTEGER, acctstoptime INTEGER, acctsessiontime INTEGER,
-       acctinputoctets INTEGER, acctoutputoctets INTEGER, calledstationid TEXT NOT NULL DEFAULT '',
-       callingstationid TEXT NOT NULL DEFAULT '', acctterminatecause TEXT NOT NULL DEFAULT '',
-       framedipaddress TEXT NOT NULL DEFAULT '', class TEXT)""",
-    "CREATE INDEX IF NOT EXISTS radacct_user ON radacct (username, acctstoptime)",
-)
 
 def _work_that_people_see() -> None:
     """Version 2: traces, batches, progress and pauses; the history of the queues; circuit breakers."""
@@ -96,8 +50,28 @@ def _work_that_people_see() -> None:
         db.execute_sql(statement)
 
 
+def _network_that_converges() -> None:
+    """Version 3: what routers tell of themselves and of who is online; metered time; devices let in by their MAC."""
+    for table, columns in (
+        ("routers", ("booted_at REAL", "facts TEXT NOT NULL DEFAULT '{}'", "setup TEXT NOT NULL DEFAULT '{}'",
+                     "setup_token VARCHAR(255) NOT NULL DEFAULT ''")),
+        ("plans", ("metered BOOLEAN NOT NULL DEFAULT FALSE", "idle_s INTEGER")),
+        ("grants", ("metered BOOLEAN NOT NULL DEFAULT FALSE", "idle_s INTEGER",
+                    "why_ended VARCHAR(255) NOT NULL DEFAULT ''")),
+        ("placements", ("used_s INTEGER NOT NULL DEFAULT 0", "used_bytes INTEGER NOT NULL DEFAULT 0",
+                        "counted_s INTEGER NOT NULL DEFAULT 0", "counted_bytes INTEGER NOT NULL DEFAULT 0")),
+    ):  # fmt: skip
+        for column in columns:
+            db.execute_sql(f"ALTER TABLE {table} ADD COLUMN {column}")
+    for view in VIEW_NAMES:
+        db.execute_sql(f"DROP VIEW IF EXISTS {view}")
+    db.create_tables(NETWORK_TABLES)
+    for statement in (*NETWORK_INDEXES, *VIEWS):
+        db.execute_sql(statement)
+
+
 # A step takes the database from one version to the next; a new database is made from the models at once.
-STEPS: tuple[Callable[[], None], ...] = (_work_that_people_see,)
+STEPS: tuple[Callable[[], None], ...] = (_work_that_people_see, _network_that_converges)
 
 
 class NewerDatabase(EdgeError):
@@ -136,6 +110,6 @@ def _known(wanted: int) -> int:
 def create() -> None:
     """All tables, indexes and views, as this release knows them."""
     db.prepare_schema()
-    db.create_tables(TABLES)
-    for statement in (*INDEXES, *RADACCT, *VIEWS):
+    db.create_tables((*TABLES, *NETWORK_TABLES))
+    for statement in (*INDEXES, *NETWORK_INDEXES, *RADACCT, *VIEWS):
         db.execute_sql(statement)
