@@ -12,7 +12,7 @@ from peewee import DatabaseError
 
 from edge import history, holder, jobs, logs, telemetry, trace
 from edge.database import db
-from edge.domain import access, breakers, inbox, messages, payments
+from edge.domain import access, breakers, convergence, inbox, messages, payments
 from edge.errors import NotDurable, Refused, Unconfirmed, Unreachable
 from edge.handlers import messages as texting
 from edge.handlers import network, upkeep
@@ -81,6 +81,12 @@ TASKS: dict[str, Task] = {
         network.withdraw_grant,
         repeatable=True,
         given_up=lambda args, words, now: access.record_not_withdrawn(args["grant_id"], args["router_id"], words, now),
+        provider=_router_of,
+    ),
+    "router.sync": Task(
+        network.sync_router,
+        repeatable=True,
+        given_up=lambda args, words, now: convergence.record_sync_failed(args["router_id"], words, now),
         provider=_router_of,
     ),
     "router.check": Task(network.check_router, repeatable=True),

@@ -19,7 +19,7 @@ from edge.delivery import delivery
 from edge.devices import radius
 from edge.devices.opening import Devices
 from edge.devices.radius import FreeRadius
-from edge.domain import access, checks, clock, inbox, payments
+from edge.domain import checks, clock, convergence, inbox, payments
 from edge.errors import EdgeError
 from edge.handlers.world import World
 from edge.ledger import LedgerConsumer, LedgerHuey, consumer_of
@@ -214,7 +214,7 @@ class Workers:
             tasks.rescue(now)
         inbox.promise_forgotten(now)
         payments.expire_if_due(now)
-        access.sweep_if_due(now)
+        convergence.sweep_if_due(now)
         self._ensure_radius()
         if self._radius is not None:
             self._check_radius(now)

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from edge import jobs
-from edge.domain import access, checks, payments
+from edge.domain import access, checks, convergence, payments
 from edge.models import Grant, Job, Placement, Router
+from edge.values.hotspot import KnownUser
 
 AT_GATE = {"link-login-only": "http://10.5.50.1/login"}
 AT_ATTIC = {"link-login-only": "http://10.5.60.1/login?dst=x"}
@@ -34,6 +35,20 @@ def give_up(box, payment, router, words="no answer"):
     key = f"place:{grant.id}:{router.id}"
     Job.update(state="failed").where(Job.unique_key == key, Job.state.in_(jobs.OPEN)).execute()
     access.record_not_placed(grant.id, router.id, words, box.now)
+
+
+def known(grant, **more):
+    """The grant as the router's table has it, when nothing is wrong."""
+    told = {
+        "name": grant.username, "comment": f"edge:{grant.id}", "profile": f"edge-plan-{grant.plan_id:05d}",
+        "disabled": False, "uptime_s": 0, "bytes_used": 0, "limit_s": grant.seconds * grant.devices,
+        "limit_bytes": grant.bytes or 0,
+    }  # fmt: skip
+    return KnownUser(**{**told, **more})
+
+
+def stranger(name, comment=""):
+    return KnownUser(name, comment, "default", False, 0, 0)
 
 
 def wanted(box):
@@ -123,7 +138,7 @@ def test_a_grant_keeps_when_its_router_is_removed(box, gate):
     assert box.grant(payment).router is None
     access.record_placed(box.grant(payment).id, 1, box.now)  # the router was told while it was removed
     access.record_not_placed(box.grant(payment).id, 1, "no answer", box.now)
-    assert access.sweep_if_due(box.now) == 0
+    assert convergence.sweep_if_due(box.now) == 0
 
 
 # For ever, and without noise
@@ -133,15 +148,15 @@ def test_a_router_that_says_no_gets_another_round_every_five_minutes_and_one_ala
     payment = box.paid()
     for _ in range(3):
         give_up(box, payment, gate, "wrong password")
-        access.sweep_if_due(box.after(minutes=4))
+        convergence.sweep_if_due(box.after(minutes=4))
         assert wanted(box) == []
-        access.sweep_if_due(box.after(minutes=1, seconds=1))
+        convergence.sweep_if_due(box.after(minutes=1, seconds=1))
         assert wanted(box) == [gate.id]
     assert len(box.events("provisioning.failed")) == 1
     assert placement(box.grant(payment), gate).words == "wrong password"
     place(box, payment, gate)
     Placement.update(state="wanted").execute()
-    access.sweep_if_due(box.now)
+    convergence.sweep_if_due(box.now)
     give_up(box, payment, gate, "another trouble")
     assert len(box.events("provisioning.failed")) == 2
 
@@ -152,9 +167,9 @@ def test_while_a_router_is_known_to_be_away_nothing_is_promised_again_and_again(
     give_up(box, payment, gate)
     before = Job.select().count()
     for _ in range(59):
-        access.sweep_if_due(box.after(minutes=1))
+        convergence.sweep_if_due(box.after(minutes=1))
     assert Job.select().count() == before
-    access.sweep_if_due(box.after(minutes=2))
+    convergence.sweep_if_due(box.after(minutes=2))
     assert wanted(box) == [gate.id]  # an hourly round all the same: its check may be the thing that is broken
     give_up(box, payment, gate)
     assert len(box.events("provisioning.failed")) == 1
@@ -179,7 +194,7 @@ def test_a_router_that_is_back_gets_everything_at_once(box, gate, attic):
 def test_a_wish_with_no_job_is_promised_again(box, gate):
     box.paid()
     Job.delete().execute()
-    assert access.sweep_if_due(box.now) == 0
+    assert convergence.sweep_if_due(box.now) == 0
     assert wanted(box) == [gate.id]
 
 
@@ -187,7 +202,7 @@ def test_a_new_router_gets_everybody_who_has_paid(box, gate):
     payment = box.paid()
     place(box, payment, gate)
     attic = box.router("attic", host="10.5.60.1")
-    access.sweep_if_due(box.after(minutes=1))
+    convergence.sweep_if_due(box.after(minutes=1))
     assert wanted(box) == [attic.id]
     assert placement(box.grant(payment), attic).state == "wanted"
 
@@ -195,7 +210,7 @@ def test_a_new_router_gets_everybody_who_has_paid(box, gate):
 def test_when_a_router_asks_radius_from_now_on_no_right_waits_to_begin(box, gate):
     payment = box.paid()
     gate.put(mode="radius")
-    access.sweep_if_due(box.after(minutes=1))
+    convergence.sweep_if_due(box.after(minutes=1))
     assert box.grant(payment).starts_at == box.now
 
 
@@ -205,11 +220,13 @@ def test_a_router_that_lost_a_guest_gets_him_again_and_one_that_kept_him_too_lon
         place(box, payment, gate)
     Grant.update(state="ended").where(Grant.id == box.grant(njeri).id).execute()
     Placement.update(state="gone").where(Placement.grant == box.grant(njeri)).execute()
-    names = {box.grant(asha).username, box.grant(njeri).username, "somebody-elses"} | {f"n{i}" for i in range(1200)}
-    assert access.record_router_users(gate.id, names, box.now) == 1
+    here = [known(box.grant(asha)), known(box.grant(njeri)), *(stranger(f"n{i}") for i in range(1200))]
+    look = convergence.look_at(gate.id, here, [], box.now)
+    assert len(look.strangers) == 1200
+    assert convergence.record(gate.id, look, box.now) == 1
     assert [job.args["grant_id"] for job in box.jobs("grant.place", "waiting")] == [box.grant(juma).id]
     assert [job.args["grant_id"] for job in box.jobs("grant.withdraw", "waiting")] == [box.grant(njeri).id]
-    assert access.record_router_users(gate.id, names, box.now) == 0
+    assert convergence.record(gate.id, convergence.look_at(gate.id, here, [], box.now), box.now) == 0
 
 
 # The end
@@ -219,8 +236,8 @@ def test_when_the_time_is_over_every_router_is_told(box, gate, attic):
     payment = box.paid()
     place(box, payment, gate)
     place(box, payment, attic)
-    assert access.sweep_if_due(box.after(minutes=59)) == 0
-    assert access.sweep_if_due(box.after(minutes=1)) == 1
+    assert convergence.sweep_if_due(box.after(minutes=59)) == 0
+    assert convergence.sweep_if_due(box.after(minutes=1)) == 1
     assert status(box, payment) == "ended"
     assert [job.args["router_id"] for job in box.jobs("grant.withdraw", "waiting")] == [gate.id, attic.id]
     assert access.seconds_left(box.grant(payment), box.now) == 0
@@ -232,12 +249,12 @@ def test_when_the_time_is_over_every_router_is_told(box, gate, attic):
 def test_a_withdrawal_that_fails_is_tried_again_next_round(box, gate):
     payment = box.paid()
     place(box, payment, gate)
-    access.sweep_if_due(box.after(minutes=61))
+    convergence.sweep_if_due(box.after(minutes=61))
     Job.update(state="failed").where(Job.name == "grant.withdraw").execute()
     access.record_not_withdrawn(box.grant(payment).id, gate.id, "no answer", box.now)
-    access.sweep_if_due(box.after(minutes=4))
+    convergence.sweep_if_due(box.after(minutes=4))
     assert box.jobs("grant.withdraw", *jobs.OPEN) == []
-    access.sweep_if_due(box.after(minutes=2))
+    convergence.sweep_if_due(box.after(minutes=2))
     assert len(box.jobs("grant.withdraw", "waiting")) == 1
     assert box.events("provisioning.failed") == []
 
@@ -245,7 +262,7 @@ def test_a_withdrawal_that_fails_is_tried_again_next_round(box, gate):
 def test_a_router_told_just_when_the_time_ended_is_told_to_forget(box, gate):
     payment = box.paid()
     place(box, payment, gate)
-    access.sweep(box.after(minutes=61))
+    convergence.sweep(box.after(minutes=61))
     access.record_placed(box.grant(payment).id, gate.id, box.now)
     assert placement(box.grant(payment), gate).state == "leaving"
     assert box.jobs("grant.withdraw", "waiting")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edge.domain import access, checks, clock
+from edge.domain import access, checks, clock, convergence
 from edge.models import Clock
 
 
@@ -66,7 +66,7 @@ def test_a_second_or_two_back_is_no_reason_to_doubt(box):
 def test_a_jump_between_two_beats_is_not_believed_until_it_is_judged(box, asha):
     box.now += timedelta(hours=2)
     assert not clock.is_trusted(box.now)
-    assert access.sweep(box.now) == 0
+    assert convergence.sweep(box.now) == 0
     assert left(box, asha) == 60
     beat(box)  # NTP says it is right: the box was away
     assert left(box, asha) == 60
@@ -77,7 +77,7 @@ def test_contract_10_nothing_expires_by_a_clock_that_is_not_trusted_yet(box, ash
     beat(box, synchronised=False, minutes=1)
     for hours in (3, 24, 240):
         box.now += timedelta(hours=hours)
-        assert access.sweep_if_due(box.now) == 0
+        assert convergence.sweep_if_due(box.now) == 0
         assert left(box, asha) == 60
     assert box.grant(asha).state == "live"
 
@@ -88,7 +88,7 @@ def test_contract_10_the_boxs_own_downtime_is_given_back(box, asha):
     assert left(box, asha) == 40
     assert box.grant(asha).credited_s == 90 * 60
     assert box.events("time.credited") == [{"guests": 1, "seconds": 5400, "why": "the box was off"}]
-    assert access.sweep(box.after(minutes=41)) == 1
+    assert convergence.sweep(box.after(minutes=41)) == 1
 
 
 def test_a_gap_of_two_minutes_is_no_outage(box, asha):
@@ -99,7 +99,7 @@ def test_a_gap_of_two_minutes_is_no_outage(box, asha):
 def test_who_was_over_before_the_power_cut_gets_nothing(box, asha):
     box.after(minutes=70)
     beat(box, minutes=90)
-    assert access.sweep(box.now) == 1
+    assert convergence.sweep(box.now) == 1
 
 
 def test_the_time_of_doubt_is_given_back_when_trust_returns(box, asha):
@@ -119,12 +119,12 @@ def test_a_guest_who_pays_under_a_wrong_clock_gets_his_hour(box, gate, years):
     access.record_placed(box.grant(payment).id, gate.id, box.now)
     assert left(box, payment) == 60
     box.now += timedelta(minutes=15)
-    assert (access.sweep(box.now), left(box, payment)) == (0, 60)
+    assert (convergence.sweep(box.now), left(box, payment)) == (0, 60)
     box.now = right + timedelta(minutes=15)  # NTP arrives
     beat(box)
     assert left(box, payment) == 60
-    assert access.sweep(box.after(minutes=59)) == 0
-    assert access.sweep(box.after(minutes=2)) == 1
+    assert convergence.sweep(box.after(minutes=59)) == 0
+    assert convergence.sweep(box.after(minutes=2)) == 1
 
 
 def away(box, router, back_after):
@@ -142,10 +142,10 @@ def test_contract_10_a_routers_downtime_is_given_back_to_its_guests(box, gate, a
 
 def test_nobody_ends_while_his_router_is_away(box, gate, attic, asha):
     checks.record_router(gate.id, False, "no answer", box.now)
-    assert access.sweep(box.after(hours=5)) == 0
+    assert convergence.sweep(box.after(hours=5)) == 0
     assert checks.record_router(gate.id, True, "ok", box.now)
     assert left(box, asha) == 60
-    assert access.sweep(box.after(minutes=61)) == 1
+    assert convergence.sweep(box.after(minutes=61)) == 1
 
 
 def test_guests_of_another_router_get_nothing_for_it(box, gate, attic, asha):
@@ -159,11 +159,11 @@ def test_who_stands_nobody_knows_where_is_served_while_any_router_is_up(box, gat
     asha = box.paid()
     access.record_placed(box.grant(asha).id, gate.id, box.now)
     checks.record_router(gate.id, False, "no answer", box.now)
-    assert access.sweep(box.after(minutes=61)) == 1
+    assert convergence.sweep(box.after(minutes=61)) == 1
     juma = box.paid(box.juma)
     access.record_placed(box.grant(juma).id, attic.id, box.now)
     checks.record_router(attic.id, False, "no answer", box.now)
-    assert access.sweep(box.after(minutes=61)) == 0
+    assert convergence.sweep(box.after(minutes=61)) == 0
 
 
 def test_a_short_absence_is_nobodys_loss(box, gate, asha):

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.database import db
-from edge.domain import access, messages, payments
+from edge.domain import access, convergence, messages, payments
 from edge.models import Event, Grant, Job, Message, Payment
 from tests.test_payments import asks, fresh, wait_for_ask
 
@@ -58,7 +58,7 @@ def test_contract_7_a_grant_is_wanted_on_its_router_until_it_is_there(box, gate)
     for days in range(1, 40):
         Job.update(state="failed").where(Job.name == "grant.place").execute()
         access.record_not_placed(box.grant(payment).id, gate.id, "no answer", box.now)
-        access.sweep_if_due(box.after(days=1))
+        convergence.sweep_if_due(box.after(days=1))
         assert len(box.jobs("grant.place", "waiting")) == 1, days
     assert len(box.events("provisioning.failed")) == 1
     access.record_placed(box.grant(payment).id, gate.id, box.now)
@@ -144,7 +144,7 @@ def tell_story(box, news):
         elif event == "recheck" and named:
             payments.recheck(fresh(payment), box.now)
         elif event == "sweep":
-            access.sweep_if_due(box.now)
+            convergence.sweep_if_due(box.now)
         now = fresh(payment)
         assert (now.state == "paid") is proven, (event, now.state)
         assert not (was_paid and now.state != "paid")

@@ -13,7 +13,7 @@ import pytest
 from edge import desk, history, jobs, tasks
 from edge.bell import Bell, bell
 from edge.database import db, transaction
-from edge.domain import access, payments
+from edge.domain import convergence, payments
 from edge.errors import NotDurable
 from edge.ledger import Busy, LedgerHuey, consumer_of
 from edge.models import Job, Placement
@@ -67,7 +67,7 @@ LOOKS = {
     "hurry": lambda box: jobs.hurry("router:1", box.now),
     "finish in a lane": lambda box: jobs.finish(Job.get(Job.state == "running"), None, box.now),
     "expire": lambda box: payments.expire_if_due(box.now),
-    "sweep": lambda box: access.sweep_if_due(box.now),
+    "sweep": lambda box: convergence.sweep_if_due(box.now),
     "buy": lambda box: payments.initiate(box.wish(box.juma), box.now),
     "callback": lambda box: box.call(njeris_payment(box)),
     "by token": lambda box: payments.standing(payments.by_token(njeris_payment(box).token), box.now),
@@ -203,7 +203,7 @@ def test_an_idle_look_leaves_the_card_alone(box, gate):
     nothing()
     for queue in jobs.QUEUES:
         assert not jobs.upcoming(queue)
-    assert (payments.expire_if_due(box.now), access.sweep_if_due(box.now)) == (0, 0)
+    assert (payments.expire_if_due(box.now), convergence.sweep_if_due(box.now)) == (0, 0)
     assert (box.folder / "edge.db-wal").stat().st_size == before
     assert Placement.select().count() == 0
 

@@ -1,7 +1,8 @@
-"""The right to be online: promised when paid, placed on routers, ended when its time is over."""
+"""The right to be online: promised when paid, placed on routers, ended when its time or data is used up."""
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,32 @@ CODE_LETTERS = 8
 ROUND = timedelta(minutes=5)  # between two rounds of tries on a router that says no
 ROUND_WHILE_DOWN = timedelta(hours=1)  # its check, every minute, finds its return sooner
 
+# What routers counted, and what RADIUS's accounting tells; a TV logs in by its MAC.
+USED = """
+SELECT
+  COALESCE((SELECT SUM(p.used_s) FROM placements p WHERE p.grant_id = g.id), 0)
+    + COALESCE((SELECT SUM(a.acctsessiontime) FROM radacct a WHERE a.username = g.username), 0)
+    + COALESCE((SELECT SUM(a.acctsessiontime) FROM radacct a JOIN devices d ON d.mac = a.username
+                WHERE d.grant_id = g.id AND a.acctstarttime >= d.created_at), 0),
+  COALESCE((SELECT SUM(p.used_bytes) FROM placements p WHERE p.grant_id = g.id), 0)
+    + COALESCE((SELECT SUM(a.acctinputoctets + a.acctoutputoctets) FROM radacct a WHERE a.username = g.username), 0)
+    + COALESCE((SELECT SUM(a.acctinputoctets + a.acctoutputoctets) FROM radacct a JOIN devices d ON d.mac = a.username
+                WHERE d.grant_id = g.id AND a.acctstarttime >= d.created_at), 0)
+FROM grants g WHERE g.id = ?
+"""
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is still owed: whole seconds, and bytes where data is limited."""
+
+    seconds: int
+    bytes: int | None
+
+    @property
+    def is_nothing(self) -> bool:
+        return self.seconds <= 0 or (self.bytes is not None and self.bytes <= 0)
+
 
 @transaction
 def promise(payment: Payment, now: datetime) -> Grant:
@@ -26,7 +53,7 @@ def promise(payment: Payment, now: datetime) -> Grant:
     grant: Grant = Grant.create(
         payment=payment, plan=plan, msisdn=payment.msisdn, mac=payment.mac, router=home_of(payment.context, routers),
         username=_new_code(), password=_new_pin(), seconds=plan.seconds, bytes=plan.bytes, rate=plan.rate,
-        devices=plan.devices, created_at=now,
+        devices=plan.devices, metered=plan.metered, idle_s=plan.idle_s, created_at=now,
     )  # fmt: skip
     for router in routers:
         if router.mode == "local":
@@ -74,20 +101,40 @@ def promise_placement(grant_id: int, router_id: int, now: datetime) -> None:
 
 @transaction
 def begin(grant: Grant, now: datetime) -> None:
-    """The network lets him in from now on: his time starts, once."""
+    """The network lets him in from now on: his time starts, once. Metered time has no end by the calendar."""
     start = clock.reckoned(now)
-    Grant.update(starts_at=start, ends_at=start + timedelta(seconds=grant.seconds)).where(
-        Grant.id == grant.id, Grant.starts_at.is_null()
-    ).execute()
+    ends = None if grant.metered else start + timedelta(seconds=grant.seconds)
+    Grant.update(starts_at=start, ends_at=ends).where(Grant.id == grant.id, Grant.starts_at.is_null()).execute()
+
+
+def used(grant: Grant) -> tuple[int, int]:
+    """Seconds online and bytes of this grant so far, all devices together, as the routers and RADIUS count them."""
+    seconds, count = db.execute_sql(USED, (grant.id,)).fetchone()
+    return int(seconds), int(count)
+
+
+def left(grant: Grant, now: datetime) -> Left:
+    """What is still owed; the full time before it began."""
+    if grant.state != "live":
+        return Left(0, None if grant.bytes is None else 0)
+    used_s, used_bytes = used(grant) if grant.metered or grant.bytes is not None else (0, 0)
+    return left_of(grant, used_s, used_bytes, now)
+
+
+def left_of(grant: Grant, used_s: int, used_bytes: int, now: datetime) -> Left:
+    """The same for a live grant, when it is known what was used of it."""
+    if grant.metered:
+        seconds = grant.seconds + grant.credited_s - used_s
+    elif grant.ends_at is None:
+        seconds = grant.seconds
+    else:
+        seconds = int((grant.ends_at - clock.reckoned(now)).total_seconds())
+    return Left(max(0, int(seconds)), None if grant.bytes is None else max(0, int(grant.bytes) - used_bytes))
 
 
 def seconds_left(grant: Grant, now: datetime) -> int:
     """What is still owed, in whole seconds; the full time before it began."""
-    if grant.state != "live":
-        return 0
-    if grant.ends_at is None:
-        return int(grant.seconds)
-    return max(0, int((grant.ends_at - clock.reckoned(now)).total_seconds()))
+    return left(grant, now).seconds
 
 
 def is_let_in(grant: Grant) -> bool:
@@ -103,8 +150,8 @@ def is_let_in(grant: Grant) -> bool:
 
 
 @transaction
-def record_placed(grant_id: int, router_id: int, now: datetime) -> None:
-    """The router has this user: the guest can come in."""
+def record_placed(grant_id: int, router_id: int, now: datetime, *, is_new: bool = False) -> None:
+    """The router has this user: the guest can come in. A new row there counts from nought."""
     placement = Placement.get_or_none(Placement.grant == grant_id, Placement.router == router_id)
     if placement is None:
         return  # the router was removed while it was told
@@ -112,7 +159,7 @@ def record_placed(grant_id: int, router_id: int, now: datetime) -> None:
     first = placement.written_at is None
     placement.put(
         state="there" if grant.state == "live" else "leaving", words="", written_at=now, not_before=None,
-        alarmed_at=None,
+        alarmed_at=None, **({"counted_s": 0, "counted_bytes": 0} if is_new else {}),
     )  # fmt: skip
     if grant.state == "live":
         begin(grant, now)
@@ -159,112 +206,27 @@ def record_gone(grant_id: int, router_id: int, now: datetime) -> None:
     ).execute()
 
 
-# Wishes that nobody works on. A `not_before` far ahead was written by a clock that has been put right since.
-ADRIFT = """
-SELECT p.state, p.grant_id, p.router_id FROM placements p JOIN grants g ON g.id = p.grant_id
-WHERE p.state IN ('wanted', 'leaving') AND (p.not_before IS NULL OR p.not_before NOT BETWEEN ? AND ?)
-  AND (p.state = 'leaving' OR (g.state = 'live' AND (g.ends_at IS NULL OR g.ends_at > ?)))
-  AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.state IN ('scheduled', 'waiting', 'running') AND j.unique_key =
-    CASE p.state WHEN 'wanted' THEN 'place:' ELSE 'withdraw:' END || p.grant_id || ':' || p.router_id)
-ORDER BY p.id
-"""
-UNPLACED = """
-SELECT g.id, r.id FROM grants g JOIN routers r ON r.mode = 'local'
-WHERE g.state = 'live' AND NOT EXISTS (SELECT 1 FROM placements p WHERE p.grant_id = g.id AND p.router_id = r.id)
-ORDER BY +g.id
-"""  # the plus: else the planner walks all there ever were, to have them in order
-
-
-def sweep_if_due(now: datetime) -> int:
-    """Look without a lock, and write only when wishes and work differ."""
-    over = Grant.any_where("state = 'live' AND ends_at <= ?", now.timestamp()) and clock.is_trusted(now)
-    over = over and _overdue(now).exists()
-    return sweep(now) if over or _adrift(now) or _unbegun() or db.execute_sql(UNPLACED).fetchall() else 0
-
-
 @transaction
-def sweep(now: datetime) -> int:
-    """Bring wishes and work together: end what is over, promise what nobody works on. Returns how many ended."""
-    ended = _end_overdue(now) if clock.is_trusted(now) else 0
-    _promise_adrift(_adrift(now), now)
-    for grant in _unbegun():
-        begin(grant, now)
-    for grant_id, router_id in db.execute_sql(UNPLACED).fetchall():  # a router that joined later gets everybody
-        Placement.create_unless_there(grant=grant_id, router=router_id)
-        promise_placement(grant_id, router_id, now)
-    return ended
+def end(grant: Grant, why: str, now: datetime) -> None:
+    """Nothing is left of it (time, data), or staff ended it: every router is to forget him. Harmless to repeat."""
+    if not Grant.update(state="ended", why_ended=why).where(Grant.id == grant.id, Grant.state == "live").execute():
+        return
+    for placement in list(grant.placements.where(Placement.state != "gone")):
+        placement.put(state="leaving", not_before=None)
+        promise_withdrawal(grant.id, placement.router_id, now)
+    if why != "time":
+        events.record(
+            "grant.ended", now, payment=grant.payment_id, username=mask_code(grant.username), why=why,
+            phone=mask_msisdn(grant.msisdn),
+        )  # fmt: skip
 
 
-@transaction
-def resume(router: Router, now: datetime) -> None:
-    """This router is back: what is wanted there is promised at once, without waiting for the next round."""
-    Placement.update(not_before=None).where(Placement.router == router, Placement.not_before.is_null(False)).execute()
-    _promise_adrift([wish for wish in _adrift(now) if wish[2] == router.id], now)
-
-
-def _adrift(now: datetime) -> list[tuple[str, int, int]]:
-    """(state, grant, router) of every wish that has no job and is not waiting for its next round."""
-    instant, farthest = now.timestamp(), (now + ROUND_WHILE_DOWN).timestamp()
-    return list(db.execute_sql(ADRIFT, (instant, farthest, clock.reckoned(now).timestamp())).fetchall())
-
-
-def _promise_adrift(wishes: list[tuple[str, int, int]], now: datetime) -> None:
-    for state, grant_id, router_id in wishes:
-        if state == "wanted":
-            promise_placement(grant_id, router_id, now)
-        else:
-            _promise_withdrawal(grant_id, router_id, now)
-
-
-def _unbegun() -> list[Grant]:
-    """A router came that asks RADIUS: now no right may wait for a local router to begin."""
-    by_radius = Router.any_where("mode = 'radius'")
-    return list(Grant.select().where(Grant.state == "live", Grant.starts_at.is_null())) if by_radius else []
-
-
-def _overdue(now: datetime) -> Any:
-    """Time over, and no outage that still has to be credited: of the guest's own router, or of all there are."""
-    down = {router.id: router.down_since is not None for router in Router.select(Router.id, Router.down_since)}
-    over = Grant.select().where(Grant.state == "live", Grant.ends_at <= now)
-    if not any(down.values()):
-        return over
-    served = Grant.router.not_in([router_id for router_id, is_down in down.items() if is_down])
-    return over.where(served if all(down.values()) else served | Grant.router.is_null())
-
-
-def _end_overdue(now: datetime) -> int:
-    overdue = list(_overdue(now))
-    for grant in overdue:
-        grant.put(state="ended")
-        for placement in list(grant.placements.where(Placement.state != "gone")):
-            placement.put(state="leaving", not_before=None)
-            _promise_withdrawal(grant.id, placement.router_id, now)
-    return len(overdue)
-
-
-def _promise_withdrawal(grant_id: int, router_id: int, now: datetime) -> None:
+def promise_withdrawal(grant_id: int, router_id: int, now: datetime) -> None:
+    """Promise the work of taking one guest off one router."""
     jobs.promise(
         "grant.withdraw", "provisioning", now, args={"grant_id": grant_id, "router_id": router_id}, priority=jobs.LOW,
         lane=lane_of(router_id), unique_key=f"withdraw:{grant_id}:{router_id}", cause=f"grant:{grant_id}",
     )  # fmt: skip
-
-
-@transaction
-def record_router_users(router_id: int, names: set[str], now: datetime) -> int:
-    """Compare what the router has with what is owed there, promise the difference; returns how many were missing."""
-    here = Placement.select(Placement, Grant).join(Grant).where(Placement.router == router_id)
-    owed = list(here.where(Placement.state == "there", Grant.state == "live"))
-    missing = [placement for placement in owed if placement.grant.username not in names]
-    for placement in missing:
-        placement.put(state="wanted", words="the router had lost this guest")
-        promise_placement(placement.grant.id, router_id, now)
-    known = sorted(names)
-    for start in range(0, len(known), 500):  # SQLite takes so many values at once, and not many more
-        part = Grant.username.in_(known[start : start + 500])
-        for placement in list(here.where(Placement.state == "gone", Grant.state == "ended", part)):
-            placement.put(state="leaving", words="the router knew this guest again")
-            _promise_withdrawal(placement.grant.id, router_id, now)
-    return len(missing)
 
 
 def _new_code() -> str:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from edge import jobs
 from edge.database import transaction
-from edge.domain import access, clock, events
+from edge.domain import access, clock, convergence, events
 from edge.models import Check, Router
 
 
@@ -38,7 +38,7 @@ def record_router(router_id: int, ok: bool, words: str, now: datetime, cure: str
         clock.credit(router.down_since, instant, f"router {router.name} was away", router)
     router.put(down_since=None)
     jobs.hurry(access.lane_of(router.id), now)
-    access.resume(router, now)
+    convergence.resume(router, now)
     return True
 
 

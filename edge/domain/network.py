@@ -2,15 +2,17 @@
 
 import secrets
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from edge.database import transaction
-from edge.domain import access, events
+from edge.domain import convergence, events
 from edge.errors import BadInput
 from edge.models import Grant, Placement, Router
+from edge.values.hotspot import RouterFacts
 from edge.values.networks import is_ipv4
 
+JITTER = timedelta(seconds=30)  # between two reckonings of one start: an uptime is told in whole seconds, and late
 COLUMNS = (
     "name", "host", "port", "tls", "username", "password", "mode", "radius_secret", "hotspot_server", "login_url",
 )  # fmt: skip
@@ -63,7 +65,7 @@ def add(now: datetime, **values: Any) -> Router:
 def _introduce(row: Router, now: datetime) -> None:
     """Everybody who has paid is wanted on the new router too."""
     events.record("router.added", now, router=row.name, mode=row.mode)
-    access.sweep(now)
+    convergence.sweep(now)
 
 
 @transaction
@@ -75,6 +77,21 @@ def remove(name: str, now: datetime) -> None:
     Placement.delete().where(Placement.router == row).execute()
     row.delete_instance()
     events.record("router.removed", now, router=name)
+
+
+@transaction
+def record_facts(router_id: int, facts: RouterFacts, asked_at: datetime, now: datetime) -> None:
+    """What it said of itself. A start later than the one known is a reboot."""
+    row = Router.get_or_none(Router.id == router_id)
+    if row is None:
+        return
+    booted_at = asked_at - timedelta(seconds=facts.uptime_s)
+    if row.booted_at is not None and booted_at - row.booted_at > JITTER:
+        events.record("router.rebooted", now, router=row.name)
+    told = {"version": facts.version, "board": facts.board, "identity": facts.identity, "uptime_s": facts.uptime_s}
+    moved = row.booted_at is None or abs(booted_at - row.booted_at) > JITTER
+    if moved or any(row.facts.get(key) != told[key] for key in ("version", "board", "identity")):
+        row.put(facts={**row.facts, **told}, **({"booted_at": booted_at} if moved else {}))
 
 
 def get(name: str) -> Router:

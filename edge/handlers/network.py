@@ -3,42 +3,64 @@
 from datetime import UTC, datetime
 
 from edge.devices.router import Router
-from edge.domain import access, breakers, checks
-from edge.errors import DeviceError
-from edge.handlers.world import World, WriteDown
+from edge.domain import access, breakers, checks, convergence, network, strangers
+from edge.errors import DeviceError, Unreachable
+from edge.handlers.world import Missed, World, WriteDown
 from edge.models import Grant
 from edge.models import Router as RouterRow
-from edge.values.hotspot import HotspotUser, Profile
+from edge.network_models import Device
 
 
 def place_grant(world: World, now: datetime, grant_id: int, router_id: int) -> WriteDown | None:
-    """Bring one router to what one grant says, with the remaining time."""
+    """Bring one router to what one grant says, with the time and data that are left."""
     grant = Grant.get_by_id(grant_id)
-    left = access.seconds_left(grant, now)
+    left = access.left(grant, now)
     row = RouterRow.get_or_none(RouterRow.id == router_id)
-    if row is None or left == 0:
+    if row is None or left.is_nothing:
         return None
-    _router(world, row).admit(
-        HotspotUser(
-            name=grant.username,
-            password=grant.password,
-            profile=Profile(f"edge-plan-{grant.plan_id:05d}", grant.rate, grant.devices),
-            # RouterOS adds up the time of all devices; the calendar's end is enforced by the sweep as well.
-            seconds_left=left * grant.devices,
-            bytes_left=grant.bytes,
-            comment=f"edge:{grant.id}",
-        )
-    )
-    return lambda then: access.record_placed(grant_id, router_id, then)
+    router = _router(world, row)
+    own, *tvs = convergence.users_of(grant, left)
+    is_new = router.admit(own)
+    for tv in tvs:
+        router.admit(tv)
+    return lambda then: access.record_placed(grant_id, router_id, then, is_new=is_new)
+
+
+def sync_router(world: World, now: datetime, router_id: int) -> WriteDown | Missed | None:
+    """Bring one router a slice of the guests it lacks, as after a reset; whoever buys meanwhile goes first."""
+    row = RouterRow.get_or_none(RouterRow.id == router_id)
+    grants = convergence.next_slice(router_id, now) if row is not None else []
+    if row is None or not grants:
+        return None
+    wanted: dict[str, int] = {}
+    users = []
+    for grant in grants:
+        left = access.left(grant, now)
+        if not left.is_nothing:
+            users += convergence.users_of(grant, left)
+            wanted[grant.username] = grant.id
+    done = _router(world, row).converge(users)
+    if done.broken and not done.new:
+        raise Unreachable(done.broken)
+    there = {wanted[name]: is_new for name, is_new in done.new.items() if name in wanted}
+    refused = {wanted[name]: words for name, words in done.refused.items() if name in wanted}
+    is_whole = len(grants) == convergence.SLICE or bool(done.broken)
+
+    def write_down(then: datetime) -> None:
+        convergence.record_slice(router_id, there, refused, is_whole, then)
+
+    return Missed(write_down, done.broken) if done.broken else write_down
 
 
 def withdraw_grant(world: World, now: datetime, grant_id: int, router_id: int) -> WriteDown | None:
-    """Take a guest whose time is over off the router: credential, cookies, session."""
+    """Take a guest whose time is over off the router: credential, cookies, session; his TVs too."""
     grant = Grant.get_by_id(grant_id)
     row = RouterRow.get_or_none(RouterRow.id == router_id)
     if row is None or grant.state == "live":
         return None
-    _router(world, row).withdraw(grant.username)
+    router = _router(world, row)
+    for name in (grant.username, *(tv.mac for tv in Device.select().where(Device.grant == grant_id))):
+        router.withdraw(name)
     return lambda then: access.record_gone(grant_id, router_id, then)
 
 
@@ -52,7 +74,8 @@ def check_router(world: World, now: datetime, router_id: int) -> WriteDown | Non
         router = _router(world, row)
         asked_at = datetime.now(UTC)
         facts = router.facts()
-        names = {user.name for user in router.users()} if row.mode == "local" else None
+        users = router.users()
+        look = convergence.look_at(router_id, users, router.active(), now)
     except DeviceError as reason:
         words = str(reason)
         return lambda then: checks.record_router(router_id, False, words, then, cure)
@@ -61,10 +84,11 @@ def check_router(world: World, now: datetime, router_id: int) -> WriteDown | Non
         words = facts.hotspot_words or f"RouterOS {facts.version}"
         breakers.note_success(f"router:{router_id}", then)
         checks.record_router(router_id, facts.hotspot_ok, words, then, cure)
+        network.record_facts(router_id, facts, asked_at, then)
         if facts.clock is not None:
             checks.record_router_clock(router_id, (facts.clock - asked_at).total_seconds(), asked_at)
-        if names is not None:
-            access.record_router_users(router_id, names, then)
+        convergence.record(router_id, look, then)
+        strangers.record(router_id, look.strangers, then)
 
     return write_down
 

@@ -18,7 +18,11 @@ class Profile:
 
 @dataclass(frozen=True)
 class HotspotUser:
-    """A guest as the router should know him: so much time and data from now; None is no limit of data."""
+    """A guest as the router should know him: so much time and data from now; None is no limit of data.
+
+    `most_s` is the longest that may be left of it, when nobody gave him more by hand. With `mac` only that device is
+    let in.
+    """
 
     name: str
     password: str = field(repr=False)
@@ -26,6 +30,8 @@ class HotspotUser:
     seconds_left: int
     bytes_left: int | None
     comment: str
+    most_s: int = 0
+    mac: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class RouterFacts:
 
 @dataclass(frozen=True)
 class KnownUser:
-    """A guest of ours in the router's table; what a session under way has used is not in it yet."""
+    """A user in the router's table; what a session under way has used is not in it yet. No limit is 0."""
 
     name: str
     comment: str
@@ -51,6 +57,13 @@ class KnownUser:
     disabled: bool
     uptime_s: int
     bytes_used: int
+    limit_s: int = 0
+    limit_bytes: int = 0
+
+    @property
+    def is_ours(self) -> bool:
+        """Does it carry the mark of an Edge box, this one or another?"""
+        return self.comment.startswith(OURS)
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,31 @@ class ActiveSession:
     bytes_in: int
     bytes_out: int
     session_time_left_s: int | None
+
+
+SLACK_S, SLACK_BYTES = 120, 5_000_000  # two looks are a minute apart, and every change is written to the router's flash
+
+
+def misfit(known: KnownUser, wanted: HotspotUser, used_s: int, used_bytes: int) -> str:
+    """What is wrong with a user in the router's table, in words; '' when he may come in as he should.
+
+    `used_s` and `used_bytes` are what his rows and running sessions count at this router.
+    """
+    if known.disabled:
+        return "somebody disabled this guest on the router"
+    if known.profile != wanted.profile.name:
+        return "somebody gave this guest another profile on the router"
+    left_s = known.limit_s - used_s
+    if known.limit_s and left_s < wanted.seconds_left - SLACK_S:
+        return "the router would have cut this guest off too early"
+    if not known.limit_s or left_s > max(wanted.most_s, wanted.seconds_left) + SLACK_S:
+        return "the router would have let this guest stay too long"
+    left_bytes = known.limit_bytes - used_bytes if known.limit_bytes else None
+    if (left_bytes is None) != (wanted.bytes_left is None):
+        return "the limit of data on the router was not this guest's"
+    if left_bytes is not None and abs(left_bytes - (wanted.bytes_left or 0)) > SLACK_BYTES:
+        return "the data left on the router was not what this guest has left"
+    return ""
 
 
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}

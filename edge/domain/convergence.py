@@ -1,0 +1,333 @@
+"""Routers brought to what is owed, for ever: what is missing is promised, what is over is ended, the rest is shown."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from edge import jobs
+from edge.database import db, transaction
+from edge.domain import access, clock
+from edge.domain.access import ROUND_WHILE_DOWN, Left, begin, lane_of, promise_placement, promise_withdrawal
+from edge.models import Grant, Placement, Router
+from edge.network_models import Device
+from edge.values.hotspot import ActiveSession, HotspotUser, KnownUser, Profile, misfit
+
+CROWD = 5  # more guests than this are brought together, not with a job each
+SLICE = 100  # users in one job: a new guest waits for no more of them
+AT_ONCE = 400  # values in one statement: SQLite takes many, not any number
+
+# Wishes that nobody works on. A `not_before` far ahead was written by a clock that has been put right since.
+IDLE = """p.state IN ('wanted', 'leaving') AND (p.not_before IS NULL OR p.not_before NOT BETWEEN ? AND ?)
+  AND (p.state = 'leaving' OR (g.state = 'live' AND (g.ends_at IS NULL OR g.ends_at > ?)))
+  AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.state IN ('scheduled', 'waiting', 'running') AND j.unique_key =
+    CASE p.state WHEN 'wanted' THEN 'place:' ELSE 'withdraw:' END || p.grant_id || ':' || p.router_id)"""
+ADRIFT = f"""
+SELECT p.state, p.grant_id, p.router_id FROM placements p JOIN grants g ON g.id = p.grant_id
+WHERE {IDLE} AND (p.state = 'leaving' OR NOT EXISTS (SELECT 1 FROM jobs j
+  WHERE j.state IN ('scheduled', 'waiting', 'running') AND j.unique_key = 'sync:' || p.router_id))
+ORDER BY p.id
+"""
+# Who bought last stands before the portal now.
+NEXT_SLICE = f"""
+SELECT p.grant_id FROM placements p JOIN grants g ON g.id = p.grant_id
+WHERE {IDLE} AND p.state = 'wanted' AND p.router_id = ? ORDER BY p.grant_id DESC LIMIT ?
+"""
+UNPLACED = """
+SELECT g.id, r.id FROM grants g JOIN routers r ON r.mode = 'local'
+WHERE g.state = 'live' AND NOT EXISTS (SELECT 1 FROM placements p WHERE p.grant_id = g.id AND p.router_id = r.id)
+ORDER BY +g.id
+"""  # the plus: else the planner walks all there ever were, to have them in order
+OWED = """
+SELECT p.id, p.state, p.used_s, p.used_bytes, p.counted_s, p.counted_bytes, g.id, g.plan_id, g.username, g.password,
+  g.seconds, g.bytes, g.rate, g.devices, g.credited_s, g.metered, g.ends_at, g.state
+FROM placements p JOIN grants g ON g.id = p.grant_id WHERE p.router_id = ? AND p.state IN ('wanted', 'there', 'leaving')
+"""
+
+
+@dataclass(frozen=True)
+class Count:
+    """What a router's own counters say of one grant, all its devices together."""
+
+    placement_id: int
+    used_s: int  # ever, with what was counted before the router lost its rows
+    used_bytes: int
+    counted_s: int
+    counted_bytes: int
+
+
+@dataclass
+class Look:
+    """What one look at a router's users found, to be written down: only what is not as it should be."""
+
+    counts: list[Count] = field(default_factory=list)
+    wanted: dict[int, str] = field(default_factory=dict)  # placement → what is wrong with it on the router
+    over: dict[int, str] = field(default_factory=dict)  # grant → why nothing is left of it
+    ghosts: list[int] = field(default_factory=list)  # grants that are over, and the router still knows them
+    strangers: list[KnownUser] = field(default_factory=list)
+
+
+def users_of(grant: Grant, left: Left) -> list[HotspotUser]:
+    """How a router in mode local should know this grant: its code, and its TVs by their MACs."""
+    profile = Profile(f"edge-plan-{grant.plan_id:05d}", grant.rate, grant.devices)
+    shared = {
+        "profile": profile,
+        # RouterOS adds up the time of all devices; the calendar's end is enforced by the sweep as well.
+        "seconds_left": left.seconds * grant.devices, "bytes_left": left.bytes, "comment": f"edge:{grant.id}",
+        "most_s": (left.seconds if grant.metered else grant.seconds + grant.credited_s) * grant.devices,
+    }  # fmt: skip
+    tvs = Device.select(Device.mac).where(Device.grant == grant.id).order_by(Device.id).tuples()
+    return [
+        HotspotUser(name=grant.username, password=grant.password, **shared),
+        *(HotspotUser(name=mac, password="", mac=mac, **shared) for (mac,) in tvs),
+    ]
+
+
+def look_at(
+    router_id: int, known: Iterable[KnownUser], active: Iterable[ActiveSession], now: datetime
+) -> Look:
+    """Compare what a router has with what is owed there. Reads only; `record` writes what came of it.
+
+    `active` must have been asked after `known`: a session that ended between the two is then missed for a minute,
+    not counted twice.
+    """
+    rows: dict[str, KnownUser] = {user.name: user for user in known}
+    running: dict[str, tuple[int, int]] = {}
+    for session in active:
+        seconds, total = running.get(session.user, (0, 0))
+        running[session.user] = (seconds + session.uptime_s, total + session.bytes_in + session.bytes_out)
+    look, tvs = Look(), _tvs()
+    for placement, grant in _owed(router_id):
+        names = [grant.username, *tvs.get(grant.id, ())]
+        count = _count(placement, [rows[name] for name in names if name in rows], [running.get(n) for n in names])
+        if count is not None:
+            look.counts.append(count)
+        if placement.state == "there" and grant.state == "live":
+            _compare(look, placement, grant, count, rows, running, now)
+        for name in names:
+            rows.pop(name, None)
+    gone = _over_of(rows)
+    look.ghosts = [grant_id for name, grant_id in gone.items() if rows[name].is_ours]
+    look.strangers = [user for name, user in rows.items() if name not in gone or not user.is_ours]
+    return look
+
+
+def _compare(
+    look: Look, placement: Placement, grant: Grant, count: Count | None, rows: dict[str, KnownUser],
+    running: dict[str, tuple[int, int]], now: datetime,
+) -> None:  # fmt: skip
+    """Nothing left of it: over. Else everything of it on the router, and as it should be, or wanted again."""
+    used_s, used_bytes = access.used(grant) if grant.metered or grant.bytes is not None else (0, 0)
+    if count is not None:
+        used_s += count.used_s - placement.used_s
+        used_bytes += count.used_bytes - placement.used_bytes
+    left = access.left_of(grant, used_s, used_bytes, now)
+    if left.bytes == 0:
+        look.over[grant.id] = "data"
+    elif left.seconds == 0:
+        if grant.metered:
+            look.over[grant.id] = "time"  # by the calendar, the sweep ends it when its clock may be believed
+    else:
+        for user in users_of(grant, left):
+            row, ran = rows.get(user.name), running.get(user.name, (0, 0))
+            if row is None:
+                look.wanted[placement.id] = "the router had lost this guest"
+            elif row.is_ours and (words := misfit(row, user, row.uptime_s + ran[0], row.bytes_used + ran[1])):
+                look.wanted[placement.id] = words
+
+
+def _count(
+    placement: Placement, rows: list[KnownUser], running: list[tuple[int, int] | None]
+) -> Count | None:
+    """None while the counters stand still. Less than before is two looks out of step, unless we wrote a new row."""
+    ran = [session for session in running if session is not None]
+    seconds = sum(row.uptime_s for row in rows) + sum(session[0] for session in ran)
+    total = sum(row.bytes_used for row in rows) + sum(session[1] for session in ran)
+    more_s, more_bytes = max(0, seconds - placement.counted_s), max(0, total - placement.counted_bytes)
+    if not more_s and not more_bytes:
+        return None
+    return Count(
+        placement.id, placement.used_s + more_s, placement.used_bytes + more_bytes, placement.counted_s + more_s,
+        placement.counted_bytes + more_bytes,
+    )  # fmt: skip
+
+
+def _owed(router_id: int) -> Iterator[tuple[Placement, Grant]]:
+    """Thousands of them each minute, so without Peewee's joins."""
+    for row in db.execute_sql(OWED, (router_id,)).fetchall():
+        placement = Placement(
+            id=row[0], state=row[1], used_s=row[2], used_bytes=row[3], counted_s=row[4], counted_bytes=row[5]
+        )
+        grant = Grant(
+            id=row[6], plan=row[7], username=row[8], password=row[9], seconds=row[10], bytes=row[11], rate=row[12],
+            devices=row[13], credited_s=row[14], metered=bool(row[15]), ends_at=Grant.ends_at.python_value(row[16]),
+            state=row[17],
+        )  # fmt: skip
+        yield placement, grant
+
+
+def _tvs() -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for grant_id, mac in Device.select(Device.grant, Device.mac).tuples():
+        found.setdefault(grant_id, []).append(mac)
+    return found
+
+
+def _over_of(names: Iterable[str]) -> dict[str, int]:
+    """Which of these names belong to grants that are over."""
+    found: dict[str, int] = {}
+    known = sorted(names)
+    for start in range(0, len(known), AT_ONCE):
+        part = Grant.username.in_(known[start : start + AT_ONCE])
+        rows = Grant.select(Grant.username, Grant.id).where(Grant.state == "ended", part).tuples()
+        found.update(rows)
+    return found
+
+
+@transaction
+def record(router_id: int, look: Look, now: datetime) -> int:
+    """Write down what a look found, and promise what follows; returns how many guests are wanted again."""
+    for count in look.counts:
+        Placement.update(
+            used_s=count.used_s, used_bytes=count.used_bytes, counted_s=count.counted_s,
+            counted_bytes=count.counted_bytes,
+        ).where(Placement.id == count.placement_id).execute()  # fmt: skip
+    for grant_id, why in look.over.items():
+        access.end(Grant.get_by_id(grant_id), why, now)
+    for placement_id, words in look.wanted.items():
+        Placement.update(state="wanted", words=words).where(
+            Placement.id == placement_id, Placement.state == "there"
+        ).execute()
+    rows = Placement.select(Placement.grant).where(Placement.id.in_(list(look.wanted)[:CROWD + 1])).tuples()
+    _promise_wanted(router_id, [grant_id for (grant_id,) in rows], now)
+    for start in range(0, len(look.ghosts), AT_ONCE):
+        part = Placement.grant.in_(look.ghosts[start : start + AT_ONCE])
+        for placement in list(Placement.select().where(Placement.router == router_id, Placement.state == "gone", part)):
+            placement.put(state="leaving", words="the router knew this guest again")
+            promise_withdrawal(placement.grant_id, router_id, now)
+    return len(look.wanted)
+
+
+def _promise_wanted(router_id: int, grant_ids: list[int], now: datetime) -> None:
+    if len(grant_ids) > CROWD:
+        promise_sync(router_id, now)
+        return
+    for grant_id in grant_ids:
+        promise_placement(grant_id, router_id, now)
+
+
+def promise_sync(router_id: int, now: datetime) -> None:
+    """Promise the work of bringing a router many guests at once; whoever buys now goes before them."""
+    jobs.promise(
+        "router.sync", "provisioning", now, args={"router_id": router_id}, priority=jobs.LOW, lane=lane_of(router_id),
+        unique_key=f"sync:{router_id}",
+    )  # fmt: skip
+
+
+def next_slice(router_id: int, now: datetime) -> list[Grant]:
+    """The next grants that this router should have and nobody brings it, the newest first."""
+    rows = db.execute_sql(NEXT_SLICE, (*_horizon(now), router_id, SLICE)).fetchall()
+    return [Grant.get_by_id(grant_id) for (grant_id,) in rows]
+
+
+@transaction
+def record_slice(
+    router_id: int, there: dict[int, bool], refused: dict[int, str], is_whole: bool, now: datetime
+) -> None:
+    """These grants are on the router now (True: newly), those it refused; another slice follows a whole one."""
+    back = Placement.select(Placement.grant).join(Grant).where(
+        Placement.router == router_id, Placement.state == "wanted", Placement.written_at.is_null(False),
+        Placement.grant.in_(list(there)), Grant.state == "live",
+    )  # fmt: skip
+    known = {grant_id for (grant_id,) in back.tuples()}
+    for is_new in (True, False):  # whom the router had lost, all at once
+        ids = [grant_id for grant_id in known if there[grant_id] == is_new]
+        fresh = {"counted_s": 0, "counted_bytes": 0} if is_new else {}
+        Placement.update(state="there", words="", written_at=now, not_before=None, alarmed_at=None, **fresh).where(
+            Placement.router == router_id, Placement.grant.in_(ids)
+        ).execute()
+    for grant_id in there.keys() - known:
+        access.record_placed(grant_id, router_id, now, is_new=there[grant_id])
+    for grant_id, words in refused.items():
+        access.record_not_placed(grant_id, router_id, words, now)
+    if is_whole:
+        promise_sync(router_id, now)
+
+
+@transaction
+def record_sync_failed(router_id: int, words: str, now: datetime) -> None:
+    """All tries of a round are used up: whoever waits there waits for the next one, or for the router's return."""
+    router = Router.get_or_none(Router.id == router_id)
+    if router is not None:
+        pause = access.ROUND if router.down_since is None else ROUND_WHILE_DOWN
+        Placement.update(words=words, not_before=now + pause).where(
+            Placement.router == router_id, Placement.state == "wanted"
+        ).execute()
+
+
+def sweep_if_due(now: datetime) -> int:
+    """Look without a lock, and write only when wishes and work differ."""
+    over = Grant.any_where("state = 'live' AND ends_at <= ?", now.timestamp()) and clock.is_trusted(now)
+    over = over and _overdue(now).exists()
+    return sweep(now) if over or _adrift(now) or _unbegun() or db.execute_sql(UNPLACED).fetchall() else 0
+
+
+@transaction
+def sweep(now: datetime) -> int:
+    """Bring wishes and work together: end what is over, promise what nobody works on. Returns how many ended."""
+    overdue = list(_overdue(now)) if clock.is_trusted(now) else []
+    for grant in overdue:
+        access.end(grant, "time", now)
+    _promise_adrift(_adrift(now), now)
+    for grant in _unbegun():
+        begin(grant, now)
+    joined: dict[int, list[int]] = {}
+    for grant_id, router_id in db.execute_sql(UNPLACED).fetchall():  # a router that joined later gets everybody
+        Placement.create_unless_there(grant=grant_id, router=router_id)
+        joined.setdefault(router_id, []).append(grant_id)
+    for router_id, grant_ids in joined.items():
+        _promise_wanted(router_id, grant_ids, now)
+    return len(overdue)
+
+
+@transaction
+def resume(router: Router, now: datetime) -> None:
+    """This router is back: what is wanted there is promised at once, without waiting for the next round."""
+    Placement.update(not_before=None).where(Placement.router == router, Placement.not_before.is_null(False)).execute()
+    _promise_adrift([wish for wish in _adrift(now) if wish[2] == router.id], now)
+
+
+def _horizon(now: datetime) -> tuple[float, float, float]:
+    return now.timestamp(), (now + ROUND_WHILE_DOWN).timestamp(), clock.reckoned(now).timestamp()
+
+
+def _adrift(now: datetime) -> list[tuple[str, int, int]]:
+    """(state, grant, router) of every wish that has no job and is not waiting for its next round."""
+    return list(db.execute_sql(ADRIFT, _horizon(now)).fetchall())
+
+
+def _promise_adrift(wishes: list[tuple[str, int, int]], now: datetime) -> None:
+    wanted: dict[int, list[int]] = {}
+    for state, grant_id, router_id in wishes:
+        if state == "wanted":
+            wanted.setdefault(router_id, []).append(grant_id)
+        else:
+            promise_withdrawal(grant_id, router_id, now)
+    for router_id, grant_ids in wanted.items():
+        _promise_wanted(router_id, grant_ids, now)
+
+
+def _unbegun() -> list[Grant]:
+    """A router came that asks RADIUS: now no right may wait for a local router to begin."""
+    by_radius = Router.any_where("mode = 'radius'")
+    return list(Grant.select().where(Grant.state == "live", Grant.starts_at.is_null())) if by_radius else []
+
+
+def _overdue(now: datetime) -> Any:
+    """Time over, and no outage that still has to be credited: of the guest's own router, or of all there are."""
+    down = {router.id: router.down_since is not None for router in Router.select(Router.id, Router.down_since)}
+    over = Grant.select().where(Grant.state == "live", Grant.ends_at <= now)
+    if not any(down.values()):
+        return over
+    served = Grant.router.not_in([router_id for router_id, is_down in down.items() if is_down])
+    return over.where(served if all(down.values()) else served | Grant.router.is_null())
