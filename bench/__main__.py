@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench import ledger, measures
+from bench import ledger, measures, network
 from bench.measures import Row
 
 
@@ -47,7 +47,7 @@ def plan(folder: Path) -> list[tuple[str, Callable[[], list[Row]]]]:
         ]
     found += [
         ("jobs", ledger.latency), ("jobs", ledger.throughput), ("jobs", ledger.idle), ("jobs", ledger.rescue),
-        ("old", ledger.old_age),
+        ("old", ledger.old_age), ("network", network.converge), ("away", network.away),
     ]  # fmt: skip
     return found
 

@@ -235,7 +235,7 @@ def test_a_user_that_is_not_ours_is_never_touched(gate: RouterSimulator, router:
         with pytest.raises(Refused, match="ASHA2345 of its own"):
             verb()
     assert gate.users() == before
-    assert router.users() == []
+    assert [user for user in router.users() if user.is_ours] == []
 
 
 @pytest.mark.parametrize(
@@ -490,7 +490,7 @@ def test_a_long_table_may_take_longer_than_one_answer(gate: RouterSimulator) -> 
 
 
 def test_who_finds_the_router_busy_does_not_wait_for_ever(gate: RouterSimulator) -> None:
-    talk = Conversation("127.0.0.1", gate.port, "edge", SECRET, tls=False, ca_file="", timeout_s=0.2)
+    talk = Conversation("127.0.0.1", gate.port, "edge", SECRET, tls=False, ca_file="", timeout_s=2)
     with talk.held(), pytest.raises(Unreachable, match="busy"), talk.held():
         pass
     with talk.held():

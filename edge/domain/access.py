@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from edge import jobs
 from edge.database import db, transaction
-from edge.domain import clock, events
+from edge.domain import clock, disconnects, events
 from edge.models import Grant, Payment, Placement, Plan, Router
 from edge.values.msisdn import mask_msisdn
 
@@ -18,17 +18,13 @@ CODE_LETTERS = 8
 ROUND = timedelta(minutes=5)  # between two rounds of tries on a router that says no
 ROUND_WHILE_DOWN = timedelta(hours=1)  # its check, every minute, finds its return sooner
 
-# What routers counted, and what RADIUS's accounting tells; a TV logs in by its MAC.
+# What routers counted, and what RADIUS's accounting tells, which books a TV's MAC under its grant's code.
 USED = """
 SELECT
   COALESCE((SELECT SUM(p.used_s) FROM placements p WHERE p.grant_id = g.id), 0)
-    + COALESCE((SELECT SUM(a.acctsessiontime) FROM radacct a WHERE a.username = g.username), 0)
-    + COALESCE((SELECT SUM(a.acctsessiontime) FROM radacct a JOIN devices d ON d.mac = a.username
-                WHERE d.grant_id = g.id AND a.acctstarttime >= d.created_at), 0),
+    + COALESCE((SELECT SUM(a.acctsessiontime) FROM radacct a WHERE a.username = g.username), 0),
   COALESCE((SELECT SUM(p.used_bytes) FROM placements p WHERE p.grant_id = g.id), 0)
     + COALESCE((SELECT SUM(a.acctinputoctets + a.acctoutputoctets) FROM radacct a WHERE a.username = g.username), 0)
-    + COALESCE((SELECT SUM(a.acctinputoctets + a.acctoutputoctets) FROM radacct a JOIN devices d ON d.mac = a.username
-                WHERE d.grant_id = g.id AND a.acctstarttime >= d.created_at), 0)
 FROM grants g WHERE g.id = ?
 """
 
@@ -214,6 +210,7 @@ def end(grant: Grant, why: str, now: datetime) -> None:
     for placement in list(grant.placements.where(Placement.state != "gone")):
         placement.put(state="leaving", not_before=None)
         promise_withdrawal(grant.id, placement.router_id, now)
+    disconnects.promise_disconnects(grant, now)
     if why != "time":
         events.record(
             "grant.ended", now, payment=grant.payment_id, username=mask_code(grant.username), why=why,
