@@ -168,7 +168,7 @@ def test_a_crowd_is_brought_by_one_job_and_a_new_guest_goes_before_it(box, gate)
     job = jobs.claim("provisioning", "us", box.now)
     assert (job.name, job.args["grant_id"]) == ("grant.place", box.grant(new).id)
     slice_ = convergence.next_slice(gate.id, box.now)
-    assert [grant.id for grant in slice_] == sorted((box.grant(guest).id for guest in guests), reverse=True)
+    assert [due.grant.id for due in slice_] == sorted((box.grant(guest).id for guest in guests), reverse=True)
 
 
 def test_a_slice_is_written_down_at_once_and_the_next_is_promised(box, gate):

@@ -38,7 +38,12 @@ class Left:
 
     @property
     def is_nothing(self) -> bool:
-        return self.seconds <= 0 or (self.bytes is not None and self.bytes <= 0)
+        return self.seconds <= 0 or self.bytes == 0
+
+    @property
+    def used_up(self) -> str:
+        """Which of the two is used up."""
+        return "data" if self.bytes == 0 else "time"
 
 
 @transaction
@@ -114,17 +119,17 @@ def left(grant: Grant, now: datetime) -> Left:
     if grant.state != "live":
         return Left(0, None if grant.bytes is None else 0)
     used_s, used_bytes = used(grant) if grant.metered or grant.bytes is not None else (0, 0)
-    return left_of(grant, used_s, used_bytes, now)
+    return left_of(grant, used_s, used_bytes, clock.reckoned(now))
 
 
-def left_of(grant: Grant, used_s: int, used_bytes: int, now: datetime) -> Left:
-    """The same for a live grant, when it is known what was used of it."""
+def left_of(grant: Grant, used_s: int, used_bytes: int, instant: datetime) -> Left:
+    """The same for a live grant, when it is known what was used of it, at the instant that counts."""
     if grant.metered:
         seconds = grant.seconds + grant.credited_s - used_s
     elif grant.ends_at is None:
         seconds = grant.seconds
     else:
-        seconds = int((grant.ends_at - clock.reckoned(now)).total_seconds())
+        seconds = int((grant.ends_at - instant).total_seconds())
     return Left(max(0, int(seconds)), None if grant.bytes is None else max(0, int(grant.bytes) - used_bytes))
 
 

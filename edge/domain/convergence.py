@@ -1,6 +1,6 @@
 """Routers brought to what is owed, for ever: what is missing is promised, what is over is ended, the rest is shown."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -28,9 +28,11 @@ WHERE {IDLE} AND (p.state = 'leaving' OR NOT EXISTS (SELECT 1 FROM jobs j
   WHERE j.state IN ('scheduled', 'waiting', 'running') AND j.unique_key = 'sync:' || p.router_id))
 ORDER BY p.id
 """
+GRANT_COLUMNS = """g.id, g.plan_id, g.username, g.password, g.seconds, g.bytes, g.rate, g.devices, g.credited_s,
+  g.metered, g.ends_at, g.state"""
 # Who bought last stands before the portal now.
 NEXT_SLICE = f"""
-SELECT p.grant_id FROM placements p JOIN grants g ON g.id = p.grant_id
+SELECT {GRANT_COLUMNS} FROM placements p JOIN grants g ON g.id = p.grant_id
 WHERE {IDLE} AND p.state = 'wanted' AND p.router_id = ? ORDER BY p.grant_id DESC LIMIT ?
 """
 UNPLACED = """
@@ -38,9 +40,8 @@ SELECT g.id, r.id FROM grants g JOIN routers r ON r.mode = 'local'
 WHERE g.state = 'live' AND NOT EXISTS (SELECT 1 FROM placements p WHERE p.grant_id = g.id AND p.router_id = r.id)
 ORDER BY +g.id
 """  # the plus: else the planner walks all there ever were, to have them in order
-OWED = """
-SELECT p.id, p.state, p.used_s, p.used_bytes, p.counted_s, p.counted_bytes, g.id, g.plan_id, g.username, g.password,
-  g.seconds, g.bytes, g.rate, g.devices, g.credited_s, g.metered, g.ends_at, g.state
+OWED = f"""
+SELECT p.id, p.state, p.used_s, p.used_bytes, p.counted_s, p.counted_bytes, {GRANT_COLUMNS}
 FROM placements p JOIN grants g ON g.id = p.grant_id WHERE p.router_id = ? AND p.state IN ('wanted', 'there', 'leaving')
 """
 
@@ -56,6 +57,15 @@ class Count:
     counted_bytes: int
 
 
+@dataclass(frozen=True)
+class Due:
+    """A grant that a router should have: what is left of it, and its users there; none when nothing is left."""
+
+    grant: Grant
+    left: Left
+    users: list[HotspotUser]
+
+
 @dataclass
 class Look:
     """What one look at a router's users found, to be written down: only what is not as it should be."""
@@ -67,8 +77,8 @@ class Look:
     strangers: list[KnownUser] = field(default_factory=list)
 
 
-def users_of(grant: Grant, left: Left) -> list[HotspotUser]:
-    """How a router in mode local should know this grant: its code, and its TVs by their MACs."""
+def users_of(grant: Grant, left: Left, tvs: Iterable[str] | None = None) -> list[HotspotUser]:
+    """How a router in mode local should know this grant: its code, and its TVs by their MACs (looked up)."""
     profile = Profile(f"edge-plan-{grant.plan_id:05d}", grant.rate, grant.devices)
     shared = {
         "profile": profile,
@@ -76,10 +86,12 @@ def users_of(grant: Grant, left: Left) -> list[HotspotUser]:
         "seconds_left": left.seconds * grant.devices, "bytes_left": left.bytes, "comment": f"edge:{grant.id}",
         "most_s": (left.seconds if grant.metered else grant.seconds + grant.credited_s) * grant.devices,
     }  # fmt: skip
-    tvs = Device.select(Device.mac).where(Device.grant == grant.id).order_by(Device.id).tuples()
+    if tvs is None:
+        rows = Device.select(Device.mac).where(Device.grant == grant.id).order_by(Device.id).tuples()
+        tvs = [mac for (mac,) in rows]
     return [
         HotspotUser(name=grant.username, password=grant.password, **shared),
-        *(HotspotUser(name=mac, password="", mac=mac, **shared) for (mac,) in tvs),
+        *(HotspotUser(name=mac, password="", mac=mac, **shared) for mac in tvs),
     ]
 
 
@@ -96,14 +108,14 @@ def look_at(
     for session in active:
         seconds, total = running.get(session.user, (0, 0))
         running[session.user] = (seconds + session.uptime_s, total + session.bytes_in + session.bytes_out)
-    look, tvs = Look(), _tvs()
+    look, tvs, instant = Look(), _tvs(), clock.reckoned(now)
     for placement, grant in _owed(router_id):
         names = [grant.username, *tvs.get(grant.id, ())]
         count = _count(placement, [rows[name] for name in names if name in rows], [running.get(n) for n in names])
         if count is not None:
             look.counts.append(count)
         if placement.state == "there" and grant.state == "live":
-            _compare(look, placement, grant, count, rows, running, now)
+            _compare(look, placement, grant, names[1:], count, rows, running, instant)
         for name in names:
             rows.pop(name, None)
     gone = _over_of(rows)
@@ -113,22 +125,20 @@ def look_at(
 
 
 def _compare(
-    look: Look, placement: Placement, grant: Grant, count: Count | None, rows: dict[str, KnownUser],
-    running: dict[str, tuple[int, int]], now: datetime,
+    look: Look, placement: Placement, grant: Grant, tvs: list[str], count: Count | None,
+    rows: dict[str, KnownUser], running: dict[str, tuple[int, int]], instant: datetime,
 ) -> None:  # fmt: skip
     """Nothing left of it: over. Else everything of it on the router, and as it should be, or wanted again."""
     used_s, used_bytes = access.used(grant) if grant.metered or grant.bytes is not None else (0, 0)
     if count is not None:
         used_s += count.used_s - placement.used_s
         used_bytes += count.used_bytes - placement.used_bytes
-    left = access.left_of(grant, used_s, used_bytes, now)
-    if left.bytes == 0:
-        look.over[grant.id] = "data"
-    elif left.seconds == 0:
-        if grant.metered:
-            look.over[grant.id] = "time"  # by the calendar, the sweep ends it when its clock may be believed
+    left = access.left_of(grant, used_s, used_bytes, instant)
+    if left.is_nothing:
+        if left.used_up == "data" or grant.metered:
+            look.over[grant.id] = left.used_up  # by the calendar, the sweep ends it when its clock may be believed
     else:
-        for user in users_of(grant, left):
+        for user in users_of(grant, left, tvs):
             row, ran = rows.get(user.name), running.get(user.name, (0, 0))
             if row is None:
                 look.wanted[placement.id] = "the router had lost this guest"
@@ -158,12 +168,16 @@ def _owed(router_id: int) -> Iterator[tuple[Placement, Grant]]:
         placement = Placement(
             id=row[0], state=row[1], used_s=row[2], used_bytes=row[3], counted_s=row[4], counted_bytes=row[5]
         )
-        grant = Grant(
-            id=row[6], plan=row[7], username=row[8], password=row[9], seconds=row[10], bytes=row[11], rate=row[12],
-            devices=row[13], credited_s=row[14], metered=bool(row[15]), ends_at=Grant.ends_at.python_value(row[16]),
-            state=row[17],
-        )  # fmt: skip
-        yield placement, grant
+        yield placement, _grant_of(row[6:])
+
+
+def _grant_of(row: tuple[Any, ...]) -> Grant:
+    """A grant by `GRANT_COLUMNS`."""
+    return Grant(
+        id=row[0], plan=row[1], username=row[2], password=row[3], seconds=row[4], bytes=row[5], rate=row[6],
+        devices=row[7], credited_s=row[8], metered=bool(row[9]), ends_at=Grant.ends_at.python_value(row[10]),
+        state=row[11],
+    )  # fmt: skip
 
 
 def _tvs() -> dict[int, list[str]]:
@@ -192,12 +206,12 @@ def record(router_id: int, look: Look, now: datetime) -> int:
             used_s=count.used_s, used_bytes=count.used_bytes, counted_s=count.counted_s,
             counted_bytes=count.counted_bytes,
         ).where(Placement.id == count.placement_id).execute()  # fmt: skip
-    for grant_id, why in look.over.items():
-        access.end(Grant.get_by_id(grant_id), why, now)
-    for placement_id, words in look.wanted.items():
-        Placement.update(state="wanted", words=words).where(
-            Placement.id == placement_id, Placement.state == "there"
-        ).execute()
+    end_used_up(look.over, now)
+    for words in set(look.wanted.values()):
+        ids = [placement_id for placement_id, why in look.wanted.items() if why == words]
+        for start in range(0, len(ids), AT_ONCE):
+            part = Placement.id.in_(ids[start : start + AT_ONCE])
+            Placement.update(state="wanted", words=words).where(part, Placement.state == "there").execute()
     rows = Placement.select(Placement.grant).where(Placement.id.in_(list(look.wanted)[:CROWD + 1])).tuples()
     _promise_wanted(router_id, [grant_id for (grant_id,) in rows], now)
     for start in range(0, len(look.ghosts), AT_ONCE):
@@ -206,6 +220,13 @@ def record(router_id: int, look: Look, now: datetime) -> int:
             placement.put(state="leaving", words="the router knew this guest again")
             promise_withdrawal(placement.grant_id, router_id, now)
     return len(look.wanted)
+
+
+@transaction
+def end_used_up(over: Mapping[int, str], now: datetime) -> None:
+    """Nothing is left of these grants, and why: time or data."""
+    for grant_id, why in over.items():
+        access.end(Grant.get_by_id(grant_id), why, now)
 
 
 def _promise_wanted(router_id: int, grant_ids: list[int], now: datetime) -> None:
@@ -224,10 +245,17 @@ def promise_sync(router_id: int, now: datetime) -> None:
     )  # fmt: skip
 
 
-def next_slice(router_id: int, now: datetime) -> list[Grant]:
+def next_slice(router_id: int, now: datetime) -> list[Due]:
     """The next grants that this router should have and nobody brings it, the newest first."""
     rows = db.execute_sql(NEXT_SLICE, (*_horizon(now), router_id, SLICE)).fetchall()
-    return [Grant.get_by_id(grant_id) for (grant_id,) in rows]
+    tvs, instant = _tvs(), clock.reckoned(now)
+    found = []
+    for grant in map(_grant_of, rows):
+        used_s, used_bytes = access.used(grant) if grant.metered or grant.bytes is not None else (0, 0)
+        left = access.left_of(grant, used_s, used_bytes, instant)
+        users = [] if left.is_nothing else users_of(grant, left, tvs.get(grant.id, ()))
+        found.append(Due(grant, left, users))
+    return found
 
 
 @transaction

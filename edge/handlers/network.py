@@ -16,8 +16,10 @@ def place_grant(world: World, now: datetime, grant_id: int, router_id: int) -> W
     grant = Grant.get_by_id(grant_id)
     left = access.left(grant, now)
     row = RouterRow.get_or_none(RouterRow.id == router_id)
-    if row is None or left.is_nothing:
+    if row is None or grant.state != "live":
         return None
+    if left.is_nothing:
+        return _end_used_up({grant_id: left.used_up} if left.used_up == "data" or grant.metered else {})
     router = _router(world, row)
     own, *tvs = convergence.users_of(grant, left)
     is_new = router.admit(own)
@@ -26,20 +28,19 @@ def place_grant(world: World, now: datetime, grant_id: int, router_id: int) -> W
     return lambda then: access.record_placed(grant_id, router_id, then, is_new=is_new)
 
 
+def _end_used_up(over: dict[int, str]) -> WriteDown:
+    return lambda then: convergence.end_used_up(over, then)
+
+
 def sync_router(world: World, now: datetime, router_id: int) -> WriteDown | Missed | None:
     """Bring one router a slice of the guests it lacks, as after a reset; whoever buys meanwhile goes first."""
     row = RouterRow.get_or_none(RouterRow.id == router_id)
     grants = convergence.next_slice(router_id, now) if row is not None else []
     if row is None or not grants:
         return None
-    wanted: dict[str, int] = {}
-    users = []
-    for grant in grants:
-        left = access.left(grant, now)
-        if not left.is_nothing:
-            users += convergence.users_of(grant, left)
-            wanted[grant.username] = grant.id
-    done = _router(world, row).converge(users)
+    wanted = {due.grant.username: due.grant.id for due in grants}
+    over = {due.grant.id: due.left.used_up for due in grants if due.left.is_nothing}
+    done = _router(world, row).converge(user for due in grants for user in due.users)
     if done.broken and not done.new:
         raise Unreachable(done.broken)
     there = {wanted[name]: is_new for name, is_new in done.new.items() if name in wanted}
@@ -47,6 +48,7 @@ def sync_router(world: World, now: datetime, router_id: int) -> WriteDown | Miss
     is_whole = len(grants) == convergence.SLICE or bool(done.broken)
 
     def write_down(then: datetime) -> None:
+        convergence.end_used_up(over, then)
         convergence.record_slice(router_id, there, refused, is_whole, then)
 
     return Missed(write_down, done.broken) if done.broken else write_down
