@@ -148,11 +148,11 @@ def converge() -> list[Row]:
 def _bare() -> float:
     with simulated() as port, connected(port) as api:
         users, profiles = api.get_resource("/ip/hotspot/user"), api.get_resource("/ip/hotspot/user/profile")
-        profiles.add(**{"name": "edge-plan-00001", "rate-limit": "2M/5M", "shared-users": "1"})
+        profiles.add(**{"name": "edge-plan-00001-2M/5M-01", "rate-limit": "2M/5M", "shared-users": "1"})
         began = time.monotonic()
         for n in range(GUESTS):
             users.add(**{
-                "name": f"BENCH{n:05d}", "password": "1234", "profile": "edge-plan-00001", "server": "all",
+                "name": f"BENCH{n:05d}", "password": "1234", "profile": "edge-plan-00001-2M/5M-01", "server": "all",
                 "limit-uptime": "3600s", "limit-bytes-total": "0", "comment": f"edge:{n}", "disabled": "no",
             })  # fmt: skip
         return time.monotonic() - began

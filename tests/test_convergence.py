@@ -152,10 +152,22 @@ def test_his_tv_is_owed_too(box, gate):
     Device.create(grant=grant, mac="AA:BB:CC:00:00:0A", created_at=box.now)
     found = look(box, gate, [known(grant)])
     assert list(found.wanted.values()) == ["the router had lost this guest"]
-    tv = KnownUser("AA:BB:CC:00:00:0A", f"edge:{grant.id}", f"edge-plan-{grant.plan_id:05d}", False, 0, 0, 3600, 0)
+    profile = convergence.profile_of(grant, 1).name
+    tv = KnownUser("AA:BB:CC:00:00:0A", f"edge:{grant.id}", profile, False, 0, 0, 3600, 0)
     Placement.update(state="there").execute()
     found = look(box, gate, [known(grant), tv])
     assert (found.wanted, found.strangers) == ({}, [])
+
+
+def test_a_tv_takes_one_of_the_places_of_its_plan(box, gate):
+    grant = paid(box, gate, devices=3)
+    Device.create(grant=grant, mac="AA:BB:CC:00:00:0A", created_at=box.now)
+    own, tv = convergence.users_of(grant, access.left(grant, box.now))
+    assert (own.profile.devices, own.seconds_left, own.mac) == (2, 7200, "")
+    assert (tv.profile.devices, tv.seconds_left, tv.mac) == (1, 3600, "AA:BB:CC:00:00:0A")
+    names = {own.profile.name, tv.profile.name, convergence.profile_of(Grant(plan=1, rate="2M/5M"), 12).name}
+    assert len(names) == 3
+    assert not any(one != other and other.startswith(one) for one in names for other in names)
 
 
 def test_a_crowd_is_brought_by_one_job_and_a_new_guest_goes_before_it(box, gate):

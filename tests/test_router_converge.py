@@ -132,7 +132,9 @@ def test_a_look_at_a_router_prints_each_menu_once_and_writes_nothing_there(box, 
     gate.commands.clear()
     check_router(world, box.now, row.id)(box.now)
     prints = [command for command in gate.commands if command.startswith("/ip/hotspot/")]
-    assert sorted(prints) == ["/ip/hotspot/active/print", "/ip/hotspot/print", "/ip/hotspot/user/print"]
+    assert sorted(prints) == [
+        "/ip/hotspot/active/print", "/ip/hotspot/print", "/ip/hotspot/profile/print", "/ip/hotspot/user/print"
+    ]
     assert not [command for command in gate.commands if not command.endswith("/print")]
     assert {placement.state for placement in Placement.select()} == {"there"}
 

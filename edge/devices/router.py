@@ -23,6 +23,7 @@ from edge.errors import Refused, Unreachable
 from edge.values.hotspot import ActiveSession, HotspotUser, KnownUser, Profile, RouterFacts, read_clock
 
 USER, PROFILE = "/ip/hotspot/user", "/ip/hotspot/user/profile"
+SERVER_PROFILE = "/ip/hotspot/profile"
 ACTIVE, COOKIE, HOST, HOTSPOT = "/ip/hotspot/active", "/ip/hotspot/cookie", "/ip/hotspot/host", "/ip/hotspot"
 PROFILES_TRUSTED_S = 300.0  # staff may edit a profile by hand: look again now and then
 KICKS = 4
@@ -299,7 +300,8 @@ class Router:
         resource = first(self._rows("/system/resource", "version,board-name,uptime"))
         identity = first(self._rows("/system/identity", "name"))
         clock = first(self._rows("/system/clock", "date,time,gmt-offset"))
-        words = self._hotspot_trouble()
+        servers = self._servers()
+        words = self._hotspot_trouble(servers)
         return RouterFacts(
             version=resource.get("version", ""),
             board=resource.get("board-name", ""),
@@ -308,15 +310,24 @@ class Router:
             clock=read_clock(clock.get("date", ""), clock.get("time", ""), clock.get("gmt-offset", "")),
             hotspot_ok=not words,
             hotspot_words=words,
+            login_by=self._login_by(servers),
         )
 
-    def _hotspot_trouble(self) -> str:
-        """'' when at least one hotspot server that concerns us can work."""
-        rows = self._rows(HOTSPOT, ".id,name,invalid,disabled,comment")
-        if self._server != "all":
-            rows = [row for row in rows if row.get("name") == self._server]
-            if not rows:
-                return f"this router has no hotspot server named {self._server}: mend hotspot_server"
+    def _servers(self) -> list[Row]:
+        """The hotspot servers that concern us."""
+        rows = self._rows(HOTSPOT, ".id,name,profile,invalid,disabled,comment")
+        return rows if self._server == "all" else [row for row in rows if row.get("name") == self._server]
+
+    def _login_by(self, servers: list[Row]) -> str:
+        profiles = {row.get("profile", "") for row in servers if not is_true(row, "disabled")}
+        rows = self._rows(SERVER_PROFILE, "name,login-by") if profiles else []
+        ways = [set(row.get("login-by", "").split(",")) for row in rows if row.get("name") in profiles]
+        return ",".join(sorted(set.intersection(*ways))) if ways else ""
+
+    def _hotspot_trouble(self, rows: list[Row]) -> str:
+        """'' when at least one of these hotspot servers can work."""
+        if not rows and self._server != "all":
+            return f"this router has no hotspot server named {self._server}: mend hotspot_server"
         if not rows:
             return "this router has no hotspot server yet: run `edge router setup`"
         enabled = [row for row in rows if not is_true(row, "disabled")]

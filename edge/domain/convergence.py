@@ -79,20 +79,29 @@ class Look:
 
 def users_of(grant: Grant, left: Left, tvs: Iterable[str] | None = None) -> list[HotspotUser]:
     """How a router in mode local should know this grant: its code, and its TVs by their MACs (looked up)."""
-    profile = Profile(f"edge-plan-{grant.plan_id:05d}", grant.rate, grant.devices)
-    shared = {
-        "profile": profile,
-        # RouterOS adds up the time of all devices; the calendar's end is enforced by the sweep as well.
-        "seconds_left": left.seconds * grant.devices, "bytes_left": left.bytes, "comment": f"edge:{grant.id}",
-        "most_s": (left.seconds if grant.metered else grant.seconds + grant.credited_s) * grant.devices,
-    }  # fmt: skip
     if tvs is None:
         rows = Device.select(Device.mac).where(Device.grant == grant.id).order_by(Device.id).tuples()
         tvs = [mac for (mac,) in rows]
-    return [
-        HotspotUser(name=grant.username, password=grant.password, **shared),
-        *(HotspotUser(name=mac, password="", mac=mac, **shared) for mac in tvs),
-    ]
+    macs = list(tvs)
+    whole_s = left.seconds if grant.metered else grant.seconds + grant.credited_s
+
+    def user(name: str, password: str, devices: int, mac: str = "") -> HotspotUser:
+        # RouterOS adds up the time of all devices; the calendar's end is enforced by the sweep as well.
+        return HotspotUser(
+            name, password, profile_of(grant, devices), left.seconds * devices, left.bytes, f"edge:{grant.id}",
+            whole_s * devices, mac,
+        )  # fmt: skip
+
+    # One place stays for whoever types the code.
+    own = user(grant.username, grant.password, max(1, grant.devices - len(macs)))
+    return [own, *(user(mac, "", 1, mac) for mac in macs)]
+
+
+def profile_of(grant: Grant, devices: int) -> Profile:
+    """Named by all that it says: who bought a plan before it was changed keeps what he bought. No such name is the
+    beginning of another, which RouterOS might take for it.
+    """
+    return Profile(f"edge-plan-{grant.plan_id:05d}-{grant.rate or 'any'}-{devices:02d}", grant.rate, devices)
 
 
 def look_at(

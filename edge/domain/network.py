@@ -88,9 +88,12 @@ def record_facts(router_id: int, facts: RouterFacts, asked_at: datetime, now: da
     booted_at = asked_at - timedelta(seconds=facts.uptime_s)
     if row.booted_at is not None and booted_at - row.booted_at > JITTER:
         events.record("router.rebooted", now, router=row.name)
-    told = {"version": facts.version, "board": facts.board, "identity": facts.identity, "uptime_s": facts.uptime_s}
+    told = {
+        "version": facts.version, "board": facts.board, "identity": facts.identity, "login_by": facts.login_by,
+        "uptime_s": facts.uptime_s,
+    }  # fmt: skip
     moved = row.booted_at is None or abs(booted_at - row.booted_at) > JITTER
-    if moved or any(row.facts.get(key) != told[key] for key in ("version", "board", "identity")):
+    if moved or any(row.facts.get(key) != told[key] for key in told.keys() - {"uptime_s"}):
         row.put(facts={**row.facts, **told}, **({"booted_at": booted_at} if moved else {}))
 
 

@@ -45,6 +45,7 @@ class RouterFacts:
     clock: datetime | None  # aware, UTC
     hotspot_ok: bool
     hotspot_words: str
+    login_by: str = ""  # the ways in that its hotspot offers: http-pap, mac, mac-cookie …
 
 
 @dataclass(frozen=True)
