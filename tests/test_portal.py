@@ -10,7 +10,7 @@ import pytest
 
 from edge import database
 from edge.models import TABLES, Grant, Message, Payment, Placement, Plan, Router
-from edge.pages import portal
+from edge.pages import portal, portal_links
 from edge.pages.views import payment_view, plan_view
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -53,7 +53,7 @@ def test_what_can_not_be_used_is_left_out(value):
     ],
 )
 def test_only_plain_links_have_a_host(link, host):
-    assert portal.host_of(link) == host
+    assert portal_links.host_of(link) == host
 
 
 @pytest.mark.parametrize(
@@ -71,25 +71,25 @@ def test_only_plain_links_have_a_host(link, host):
     ],
 )
 def test_a_code_is_only_posted_to_our_own_routers(link, routers, address):
-    assert portal.login_address(link, routers) == address
+    assert portal_links.login_address(link, routers) == address
 
 
 def test_the_chap_answer_is_the_md5_of_bytes():
     challenge = "\\357\\015\\001\\102\\000\\377"
     expected = hashlib.md5(b"\xf9" + b"0427" + b"\xef\x0d\x01\x42\x00\xff").hexdigest()
-    assert portal.chap_response("\\371", "0427", challenge) == expected
+    assert portal_links.chap_response("\\371", "0427", challenge) == expected
 
 
 def test_short_octal_escapes_and_plain_letters_are_read_as_javascript_reads_them():
     expected = hashlib.md5(b"\x07" + b"0427" + b"A\x00\x20" + b"7").hexdigest()
-    assert portal.chap_response("\\7", "0427", "A\\0\\407") == expected
+    assert portal_links.chap_response("\\7", "0427", "A\\0\\407") == expected
 
 
 @pytest.mark.parametrize(
     ("chap_id", "challenge"), [("", ""), ("\\371", ""), ("", "\\371"), ("\\371", "\u20ac")]
 )
 def test_without_a_whole_challenge_there_is_no_chap(chap_id, challenge):
-    assert portal.chap_response(chap_id, "0427", challenge) is None
+    assert portal_links.chap_response(chap_id, "0427", challenge) is None
 
 
 @pytest.mark.parametrize(
@@ -108,19 +108,19 @@ def test_a_plan_does_not_say_its_time_twice():
 def test_a_plan_in_the_api():
     assert plan_view(HOUR) == {
         "id": 1, "name": "1 hour", "price": 20, "currency": "KES", "seconds": 3600, "bytes": None,
-        "rate": "2M/5M", "devices": 1,
+        "rate": "2M/5M", "devices": 1, "metered": False, "idle_s": None,
     }  # fmt: skip
 
 
 def test_choosing_again_leads_back_as_the_router_sent_the_guest():
     context = {"link-login-only": "http://10.5.50.1/login?a=b&c=d", "chap-id": "\\371", "junk": "x"}
-    link = urlsplit(portal.back_link(Payment(mac="AA:BB:CC:DD:EE:FF", context=context)))
+    link = urlsplit(portal_links.back_link(Payment(mac="AA:BB:CC:DD:EE:FF", context=context)))
     assert link.path == "/"
     assert parse_qs(link.query) == {
         "mac": ["AA:BB:CC:DD:EE:FF"], "chap-id": ["\\371"],
         "link-login-only": ["http://10.5.50.1/login?a=b&c=d"],
     }  # fmt: skip
-    assert portal.back_link(Payment(context={})) == "/"
+    assert portal_links.back_link(Payment(context={})) == "/"
 
 
 def test_what_strangers_write_into_the_address_stays_text():
@@ -175,7 +175,8 @@ def test_a_guest_who_is_let_in_gets_code_receipt_and_the_end_of_his_time(asha):
         "payment_id": "t" * 32, "status": "online",
         "message": "You paid KSh 20. Press Connect if pages do not open.",
         "amount": 20, "receipt": "TCK1", "username": "ABCDEFGH", "password": "0427",
-        "ends_at": "2026-03-02T10:00:00Z", "seconds_left": 3000,
+        "ends_at": "2026-03-02T10:00:00Z", "seconds_left": 3000, "bytes_left": None, "metered": False,
+        "credited_s": 0, "why_ended": None,
     }  # fmt: skip
     assert Message.select().count() == 0
 

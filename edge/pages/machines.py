@@ -3,12 +3,13 @@
 import contextlib
 import json
 from datetime import datetime
+from typing import Any
 
 from bottle import HTTPResponse, request
 
 from edge import __version__
 from edge.database import db, writer
-from edge.domain import queues
+from edge.domain import access, guest_logins, queues
 from edge.errors import NotDurable
 from edge.models import Plan
 from edge.pages import metrics
@@ -47,8 +48,27 @@ def figures() -> HTTPResponse:
 
 
 def captive_portal() -> HTTPResponse:
-    """RFC 8908: where a phone that was told by DHCP option 114 finds the portal."""
+    """RFC 8908: is the device that asks captive, for how long not, and where is the portal? (DHCP option 114)
+
+    Not captive only while a router told of a live session at its address within minutes.
+    """
     portal = f"{request.urlparts.scheme}://{request.get_header('Host', 'localhost')}"
-    document = {"captive": True, "user-portal-url": portal.rstrip("/") + "/"}
-    kind = {"Content-Type": "application/captive+json", "Cache-Control": "private"}
+    now: datetime = request.environ["edge.now"]
+    document = {
+        "captive": True, "user-portal-url": portal.rstrip("/") + "/", "can-extend-session": True,
+        **_freedom(request.environ["edge.client"], now),
+    }  # fmt: skip
+    kind = {"Content-Type": "application/captive+json", "Cache-Control": "private, no-store"}
     return HTTPResponse(json.dumps(document), 200, kind)
+
+
+def _freedom(client: str, now: datetime) -> dict[str, Any]:
+    """What the session at this address has left; nothing where there is none."""
+    session = guest_logins.session_at(client, now)
+    if session is None or session.grant is None or session.grant.state != "live":
+        return {}
+    left = access.left(session.grant, now)
+    if left.is_nothing:
+        return {}
+    data = {} if left.bytes is None else {"bytes-remaining": left.bytes}
+    return {"captive": False, "seconds-remaining": left.seconds, **data}

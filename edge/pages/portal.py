@@ -1,4 +1,6 @@
-"""The guest's pages: choose a plan, and see how the purchase stands. No cookies, no need of scripts."""
+"""The guest's first page: choose a plan and pay, type a code, or connect a device that has time left. No cookies, no
+need of scripts.
+"""
 
 import hashlib
 import itertools
@@ -6,44 +8,43 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
-from zoneinfo import ZoneInfo
+from urllib.parse import parse_qsl
 
 from bottle import HTTPResponse, request
 from markupsafe import Markup, escape
 
 from edge import __version__
 from edge.database import close_database, db
-from edge.domain import clock, payments, plans
+from edge.domain import guest_codes, guest_logins, plans
 from edge.errors import BadInput
-from edge.models import Payment, Plan, Router
+from edge.models import Grant, Plan, Router
+from edge.pages import portal_links
+from edge.pages.portal_links import LIMIT, is_his, printable, read_told, router_before, with_query
+from edge.pages.portal_status import CROWDED
 from edge.pages.rendering import render
-from edge.pages.views import PAID, payment_view
 from edge.texts import catalogue, say
 from edge.values.duration import show_duration
-from edge.values.mac import read_mac
-from edge.values.money import show_money
+from edge.values.sizes import show_bytes
 
 VERSION = __version__
-LIMIT = 300
-CONTEXT = ("ip", "link-login-only", "link-orig", "chap-id", "chap-challenge")
-WAITING = ("pending", "prompted", "paid", "expired")  # may change by itself: the page keeps looking
+read_context = portal_links.read_context
 
-# RouterOS prints chap-id and chap-challenge as JavaScript octal escapes (manual: Hotspot customisation).
-_OCTAL = re.compile(r"\\([0-3][0-7]{0,2}|[4-7][0-7]?)")
-# No backslash, space or letter outside ASCII: browsers and urlsplit read those differently.
-_LINK = re.compile(r"https?://[!#-;=?-\[\]_a-z~]+", re.IGNORECASE | re.ASCII)
 _RATE = re.compile(r"\d+[kM]?/(\d+)([kM])\b")
 
-
-# Hidden fields take the place of this mark. A page of 200 phones at once is rendered once.
-TOLD = Markup("<!--told-->")
+# Hidden fields take the place of these marks: all of them, or all but the key. A page of 200 phones at once is
+# rendered once.
+TOLD, ARRIVED = Markup("<!--told-->"), Markup("<!--arrived-->")
 _FIELD = '<input type="hidden" name="{name}" value="{value}" autocomplete="off">\n'
 SHELF_LIFE_S, STALE_FOR_S = 5.0, 5.0
+# What RouterOS says in errors.txt, and what a guest should read instead.
+_ROUTER_SAYS = {
+    CROWDED: "crowded", "invalid username or password": "wrong", "uptime limit": "time", "traffic limit": "data",
+    "is not responding": "radius", "already authorizing": "busy", "chap": "again", "challenge": "again",
+    "not allowed to log in from this mac": "other_device",
+}  # fmt: skip
+_IS_OF_A_CODE = ("crowded", "wrong")
 
 
 class Shelf:
@@ -55,6 +56,7 @@ class Shelf:
         self._page = ""
         self._of: tuple[Any, ...] = ()
         self._until = 0.0
+        self._macs: frozenset[str] = frozenset()
         self._renewing = threading.Lock()
 
     def page(self) -> str:
@@ -68,6 +70,10 @@ class Shelf:
             threading.Thread(target=self._renew, args=(shop,), daemon=True).start()
         return self._page
 
+    def may_know(self, mac: str) -> bool:
+        """Does anybody's live grant belong to this device, as of a moment ago?"""
+        return bool(mac) and mac in self._macs
+
     def _renew(self, shop: tuple[Any, ...]) -> None:
         try:
             self._render(shop)
@@ -76,6 +82,7 @@ class Shelf:
             self._renewing.release()
 
     def _render(self, shop: tuple[Any, ...]) -> None:
+        self._macs = guest_logins.known_macs()
         self._page, self._of = skeleton(plans.on_sale()), shop
         self._until = time.monotonic() + SHELF_LIFE_S
 
@@ -88,34 +95,112 @@ def _shop() -> tuple[Any, ...]:
 _shelf = Shelf()
 
 
-@dataclass(frozen=True)
-class Connect:
-    """The form behind the Connect button: what the router's login page wants to be told."""
-
-    url: str
-    username: str
-    password: str
-    dst: str
-
-
 def plans_page() -> str:
-    """What is on sale, and the form that buys it."""
-    told, error = _read_query(request.query_string)
-    return with_told(skeleton(plans.on_sale(), error) if error else _shelf.page(), told)
+    """What is on sale, and the form that buys it; for a device with time left the button that connects it."""
+    told, error, code = _read_query(request.query_string)
+    grant = guest_logins.of_mac(told["mac_address"])
+    if not error and grant is None:
+        return with_told(_shelf.page(), told)
+    can_connect = grant is not None and _router_for(grant, told, request.environ["edge.client"]) is not None
+    words, says = router_words(error)
+    page = skeleton(
+        plans.on_sale(), error=words, code=code[: guest_codes.LONGEST], asks_code=says in _IS_OF_A_CODE,
+        is_known=can_connect and says not in _IS_OF_A_CODE,
+    )  # fmt: skip
+    return with_told(page, {**told, "error": error if says == "crowded" else ""})
 
 
 def quick_page(query_string: str) -> str | None:
-    """The same, unless the router has a complaint."""
-    told, error = _read_query(query_string)
-    return None if error else with_told(_shelf.page(), told)
+    """The same, unless the router has a complaint, or the device may have time left."""
+    told, error, _ = _read_query(query_string)
+    page = _shelf.page()
+    return None if error or _shelf.may_know(told["mac_address"]) else with_told(page, told)
 
 
-def _read_query(query_string: str) -> tuple[dict[str, str], str]:
-    """What the router's login page told of this guest, as the form keeps it, and the router's complaint."""
+def code_post() -> HTTPResponse:
+    """Code and PIN lead to the page of the time they open; wrong ones are said in place."""
+    given = _form()
+    code, pin = given.get("code", ""), given.get("pin", "")
+    mac = _told(given)["mac_address"]
+    client = request.environ["edge.client"]
+    try:
+        grant = guest_codes.prove(code, pin, client, mac, request.environ["edge.now"])
+    except BadInput as reason:
+        wait_s = getattr(reason, "retry_after_s", 0)
+        page = skeleton(plans.on_sale(), code_fault=str(reason), code=code[: guest_codes.LONGEST], asks_code=True)
+        answer = _page(with_told(page, _told(given)), 429 if wait_s else 400)
+        if wait_s:
+            answer.set_header("Retry-After", str(wait_s))
+        return answer
+    told = {"mac": mac, **read_context(given), "error": printable(given.get("error", ""))[:LIMIT]}
+    return HTTPResponse("", 303, {"Location": with_query(f"/g/{guest_codes.key_of(grant)}", told)})
+
+
+def connect_post() -> HTTPResponse:
+    """Log in a device that has time left. No code is shown: a MAC proves nothing to the one who reads the page."""
+    given, now = _form(), request.environ["edge.now"]
+    told = _told(given)
+    grant = guest_logins.of_mac(told["mac_address"])
+    router = None if grant is None else _router_for(grant, told, request.environ["edge.client"])
+    if grant is None or router is None:
+        page = skeleton(plans.on_sale(), code_fault=say("connect.failed"), asks_code=True)
+        return _page(with_told(page, told), 400)
+    name = guest_logins.promise_login(grant, told["mac_address"], told["ip"], router, now)
+    return HTTPResponse("", 303, {"Location": with_query(f"/connect/{name}", _arrived(told))})
+
+
+def connect_page(name: str) -> Any:
+    """How far the login of a device is."""
+    told = _told({**dict(parse_qsl(request.query_string))})
+    progress = guest_logins.login_progress(name)
+    if progress is None or progress.state == "failed":
+        page = skeleton(plans.on_sale(), code_fault=say("connect.failed"), asks_code=True)
+        return _page(with_told(page, told), 200)
+    onward = told.get("link-orig", "")
+    return render(
+        "portal_connect.html", version=VERSION, state=progress.state, here=request.path,
+        onward=onward if portal_links.host_of(onward) else "",
+    )  # fmt: skip
+
+
+def router_words(error: str) -> tuple[str, str]:
+    """The router's complaint as a guest understands it, and which it is; what is not known stays in its own words."""
+    plain = error.lower()
+    says = next((name for words, name in _ROUTER_SAYS.items() if words in plain), "")
+    return (say(f"router_says.{says}") if says else say("portal.login_error", words=error) if error else ""), says
+
+
+def _router_for(grant: Grant, told: Mapping[str, str], client: str) -> Router | None:
+    """Where this device can be logged in for its owner: the router before which it stands, if we may ask that one."""
+    router = router_before(told)
+    if router is None or not router.username or not is_his(told.get("ip", ""), client):
+        return None
+    return router
+
+
+def _read_query(query_string: str) -> tuple[dict[str, str], str, str]:
+    """What the router's login page told of this guest, as the form keeps it, its complaint, and the code it is of."""
     query = dict(parse_qsl(query_string)) if query_string else {}
-    mac = _mac_or_nothing(query.get("mac", ""))
-    told = {"idempotency_key": new_key(), "mac_address": mac, **read_context(query)}
-    return told, _printable(query.get("error", ""))[:LIMIT]
+    code = printable(query.get("username", ""))
+    return _told(query), printable(query.get("error", ""))[:LIMIT], code
+
+
+def _told(given: Mapping[str, Any]) -> dict[str, str]:
+    return {"idempotency_key": new_key(), "mac_address": "", **read_told(given)}
+
+
+def _arrived(told: Mapping[str, str]) -> dict[str, str]:
+    """As an address carries it on."""
+    return {"mac": told["mac_address"], **read_context(told)}
+
+
+def _form() -> dict[str, str]:
+    forms = request.forms
+    return {name: forms.getunicode(name) or "" for name in list(forms.keys())[:50]}
+
+
+def _page(page: str, status: int) -> HTTPResponse:
+    return HTTPResponse(page, status, {"Content-Type": "text/html; charset=UTF-8"})
 
 
 _SECRET = secrets.token_bytes(32)
@@ -135,51 +220,28 @@ def form_again(given: Mapping[str, str], words: str, status: int) -> HTTPRespons
     """The form as it was sent, with what is to be mended in it: nothing has to be typed twice."""
     chosen = given.get("package_id", "")
     page = skeleton(plans.on_sale(), fault=words, phone=given.get("phone_number", "")[:40], chosen=chosen)
-    told = {"idempotency_key": new_key(), "mac_address": _mac_or_nothing(given.get("mac_address", ""))}
-    return HTTPResponse(
-        with_told(page, {**told, **read_context(given)}), status, {"Content-Type": "text/html; charset=UTF-8"}
-    )
+    return _page(with_told(page, _told(given)), status)
 
 
-def skeleton(on_sale: list[Plan], error: str = "", fault: str = "", phone: str = "", chosen: str = "") -> str:
+def skeleton(
+    on_sale: list[Plan], *, error: str = "", fault: str = "", phone: str = "", chosen: str = "", code: str = "",
+    code_fault: str = "", asks_code: bool = False, is_known: bool = False,
+) -> str:  # fmt: skip
     """The first page but for what one guest's router told: the same for everybody who comes anew."""
     rows = [(plan, details(plan)) for plan in on_sale]
     chosen = chosen if chosen in {str(plan.id) for plan in on_sale} else str(on_sale[0].id) if on_sale else ""
     return render(
-        "portal.html", version=VERSION, plans=rows, error=error, told=TOLD, fault=fault, phone=phone, chosen=chosen
+        "portal.html", version=VERSION, plans=rows, error=error, told=TOLD, arrived=ARRIVED, fault=fault, phone=phone,
+        chosen=chosen, code=code, code_fault=code_fault, asks_code=asks_code, is_known=is_known,
     )  # fmt: skip
 
 
 def with_told(page: str, told: Mapping[str, str]) -> str:
-    """The page with what the router told of this guest, kept in the form: no cookies are needed."""
-    fields = [_FIELD.format(name=escape(name), value=escape(value)) for name, value in told.items() if value]
-    return page.replace(TOLD, "".join(fields))
-
-
-def payment_page(token: str) -> Any:
-    """Where a purchase stands, for whoever holds its token."""
-    payment = payments.by_token(token)
-    if payment is None:
-        page = render("guest_error.html", words=say("portal.no_payment"), version=VERSION, is_form=False)
-        return HTTPResponse(page, 404, {"Content-Type": "text/html; charset=UTF-8"})
-    now: datetime = request.environ["edge.now"]
-    view = payment_view(payment, now)
-    connect = _connect(payment, view) if view["status"] == "online" else None
-    return render(
-        "payment.html", version=VERSION, view=view, connect=connect, words=_words(payment, view, connect),
-        until=_until(payment, view), back=back_link(payment), has_code=view["status"] in PAID[:2],
-        is_waiting=view["status"] in WAITING,
-    )  # fmt: skip
-
-
-def read_context(given: Mapping[str, Any]) -> dict[str, str]:
-    """How the guest arrived. What is too long is left out: half a link leads nowhere."""
-    kept = {name: given.get(name) for name in CONTEXT}
-    return {
-        name: value
-        for name, value in kept.items()
-        if isinstance(value, str) and 0 < len(value) <= LIMIT and value.isprintable()
-    }
+    """The page with what the router told of this guest, kept in its forms: no cookies are needed."""
+    fields = {name: _FIELD.format(name=escape(name), value=escape(value)) for name, value in told.items() if value}
+    key = fields.pop("idempotency_key", "")
+    arrived = "".join(fields.values())
+    return page.replace(TOLD, key + arrived).replace(ARRIVED, arrived)
 
 
 def details(plan: Plan) -> list[str]:
@@ -189,7 +251,9 @@ def details(plan: Plan) -> list[str]:
     if time != plan.name.strip().lower():
         lines.append(time)
     if plan.bytes:
-        lines.append(say("portal.data", amount=_show_bytes(plan.bytes)))
+        lines.append(say("portal.data", amount=show_bytes(plan.bytes)))
+    if plan.metered:
+        lines.append(say("portal.metered"))
     if speed := show_speed(plan.rate):
         lines.append(say("portal.speed", rate=speed))
     if plan.devices > 1:
@@ -201,94 +265,3 @@ def show_speed(rate: str) -> str:
     """RouterOS writes upload/download; a guest asks for the second: `2M/5M` → `5 Mbps`."""
     found = _RATE.match(rate)
     return f"{found[1]} {found[2]}bps" if found else ""
-
-
-def chap_response(chap_id: str, password: str, challenge: str) -> str | None:
-    """hex(md5(id + password + challenge)), as the manual has it, over bytes; None without a challenge."""
-    try:
-        first, last = _bytes_of(chap_id), _bytes_of(challenge)
-    except UnicodeEncodeError:
-        return None
-    if not first or not last:
-        return None
-    return hashlib.md5(first + password.encode() + last, usedforsecurity=False).hexdigest()
-
-
-def host_of(link: str) -> str:
-    """The host of a plain http or https link; '' for everything a browser might read in another way."""
-    if not _LINK.fullmatch(link):
-        return ""
-    try:
-        parts = urlsplit(link)
-        _ = parts.port
-    except ValueError:
-        return ""
-    return "" if "@" in parts.netloc else (parts.hostname or "")
-
-
-def login_address(link: str, routers: Iterable[Router]) -> str:
-    """Where a code may go: the link given if it is one of our routers', else the only login page known."""
-    routers = list(routers)
-    own = {router.login_url for router in routers if host_of(router.login_url)}
-    hosts = {router.host.lower() for router in routers} | {host_of(url) for url in own}
-    if host_of(link) and host_of(link) in hosts:
-        return link
-    # Several routers: a guess may be the wrong one, and the code can be typed anywhere.
-    return own.pop() if len(own) == 1 else ""
-
-
-def back_link(payment: Payment) -> str:
-    """The first page, as the router once opened it for this guest."""
-    known = {"mac": payment.mac, **read_context(payment.context)}
-    query = urlencode({name: value for name, value in known.items() if value})
-    return f"/?{query}" if query else "/"
-
-
-def _connect(payment: Payment, view: dict[str, Any]) -> Connect | None:
-    context = read_context(payment.context)
-    url = login_address(context.get("link-login-only", ""), Router.select())
-    if not url:
-        return None
-    hashed = chap_response(context.get("chap-id", ""), view["password"], context.get("chap-challenge", ""))
-    origin = context.get("link-orig", "")
-    return Connect(url, view["username"], hashed or view["password"], origin if host_of(origin) else "")
-
-
-def _words(payment: Payment, view: dict[str, Any], connect: Connect | None) -> str:
-    """As the API says it, but no word of a button that is not there."""
-    if view["status"] == "online" and connect is None:
-        return say("status.online_code", amount=show_money(payment.amount_cents))
-    return str(view["message"])
-
-
-def _until(payment: Payment, view: dict[str, Any]) -> str:
-    """The end of the bought time by the clock on the wall; '' before it began, and while nobody vouches for ours."""
-    if view["status"] != "online" or view["ends_at"] is None or not clock.is_trusted():
-        return ""
-    zone = ZoneInfo(request.app.config["edge.settings"].box.timezone)
-    ends = datetime.fromisoformat(view["ends_at"]).astimezone(zone)
-    today = request.environ["edge.now"].astimezone(zone).date()
-    return say("status.until", clock=f"{ends:%H:%M}" if ends.date() == today else f"{ends:%a %d %b, %H:%M}")
-
-
-def _mac_or_nothing(typed: str) -> str:
-    """A router's claim that can't be read is dropped: the guest gets a code instead."""
-    try:
-        return read_mac(typed[:LIMIT])
-    except BadInput:
-        return ""
-
-
-def _printable(text: str) -> str:
-    return "".join(letter for letter in text if letter.isprintable())
-
-
-def _bytes_of(escaped: str) -> bytes:
-    return _OCTAL.sub(lambda found: chr(int(found[1], 8)), escaped).encode("latin-1")
-
-
-def _show_bytes(count: int) -> str:
-    for size, unit in ((10**9, "GB"), (10**6, "MB")):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count // 1000} kB"

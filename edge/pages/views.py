@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from edge.domain import access, payments
-from edge.models import Payment, Plan
+from edge.models import Grant, Payment, Plan
 from edge.texts import say
 from edge.values.money import show_money, whole_units
 from edge.values.mpesa_words import explain
@@ -24,6 +24,8 @@ def plan_view(plan: Plan) -> dict[str, Any]:
         "bytes": plan.bytes,
         "rate": plan.rate,
         "devices": plan.devices,
+        "metered": plan.metered,
+        "idle_s": plan.idle_s,
     }
 
 
@@ -34,21 +36,39 @@ def payment_view(payment: Payment, now: datetime) -> dict[str, Any]:
     return {
         "payment_id": payment.token,
         "status": stands.status,
-        "message": status_words(payment, stands.status),
+        "message": status_words(payment, stands.status, grant),
         "amount": whole_units(payment.amount_cents),
         "receipt": payment.receipt,
-        "username": grant.username if grant else None,
-        "password": grant.password if grant else None,
-        "ends_at": show_instant(grant.ends_at) if grant else None,
-        "seconds_left": access.seconds_left(grant, now) if grant else None,
+        **_right(grant, now),
     }
 
 
-def status_words(payment: Payment, status: str) -> str:
-    """What the guest should know or do now."""
+def grant_view(grant: Grant, now: datetime) -> dict[str, Any]:
+    """A right to be online, as whoever holds its code may see it."""
+    status = "ended" if grant.state == "ended" else "online" if access.is_let_in(grant) else "paid"
+    return {"status": status, **_right(grant, now)}
+
+
+def _right(grant: Grant | None, now: datetime) -> dict[str, Any]:
+    left = access.left(grant, now) if grant else None
+    return {
+        "username": grant.username if grant else None,
+        "password": grant.password if grant else None,
+        "ends_at": show_instant(grant.ends_at) if grant else None,
+        "seconds_left": left.seconds if left else None,
+        "bytes_left": left.bytes if left else None,
+        "metered": bool(grant.metered) if grant else None,
+        "credited_s": int(grant.credited_s) if grant else None,
+        "why_ended": (grant.why_ended or None) if grant else None,
+    }
+
+
+def status_words(payment: Payment, status: str, grant: Grant | None = None) -> str:
+    """What the guest should know or do now; of an end also why."""
+    why = f"_{grant.why_ended}" if grant is not None and grant.why_ended in ("data", "staff") else ""
     return say(
-        f"status.{status}_more", amount=show_money(payment.amount_cents), phone=show_msisdn(payment.msisdn),
-        words=_why(payment.result_code),
+        f"status.{status}{why if status == 'ended' else ''}_more", amount=show_money(payment.amount_cents),
+        phone=show_msisdn(payment.msisdn), words=_why(payment.result_code),
     )  # fmt: skip
 
 

@@ -1,0 +1,97 @@
+"""A guest's code and PIN: what they prove, and how often they may be guessed."""
+
+import hashlib
+import hmac
+from datetime import datetime, timedelta
+
+from edge.database import transaction
+from edge.domain import payments
+from edge.errors import BadInput
+from edge.models import Grant, Router, Throttle
+
+FREE_PER_CODE, FREE_PER_CLIENT = 5, 30  # wrong tries before the first pause
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 20, 900
+FORGET_AFTER = timedelta(days=1)
+LONGEST = 60  # letters of a code or a PIN
+
+
+def prove(code: str, pin: str, client: str, mac: str, now: datetime) -> Grant:
+    """The grant that code and PIN open, live or ended; BadInput when they open none, TooMany while this client waits.
+
+    A pause belongs to one code at one client: whoever guesses there keeps nobody else out, and another client still
+    has its own tries. The device that bought has tries of its own, should a router give all guests one address.
+    """
+    grant = _named(code)
+    locks = _locks(code, client, bool(mac) and grant is not None and grant.mac == mac)
+    _refuse_if_paused(locks, now)
+    if grant is None or not _is_same(pin.strip(), grant.password):
+        _record_failure(locks, now)
+        raise BadInput("Code and PIN do not fit together. Please type both again.", "code")
+    return grant
+
+
+def key_of(grant: Grant) -> str:
+    """What opens this grant's page for whoever has proven code and PIN.
+
+    Made from what nobody can know together: code, PIN, and the instant at which both were made, to the microsecond.
+    """
+    told = f"edge-grant:{grant.id}:{grant.username}:{grant.password}:{grant.created_at.timestamp():.6f}"
+    secret = grant.payment.secret if grant.payment_id is not None else ""
+    return f"{grant.id}-{hashlib.blake2b(f'{told}:{secret}'.encode(), digest_size=16).hexdigest()}"
+
+
+def by_key(key: str) -> Grant | None:
+    """The grant that this key opens."""
+    number, _, proof = key.partition("-")
+    if not (number.isascii() and number.isdigit() and len(number) <= 15 and proof):
+        return None
+    grant: Grant | None = Grant.get_or_none(Grant.id == int(number))
+    return grant if grant is not None and _is_same(key, key_of(grant)) else None
+
+
+def pause_s(failures: int, free: int) -> int:
+    """How long to wait after so many wrong tries, in seconds: some are free, then it doubles."""
+    return 0 if failures < free else min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failures - free, 16))
+
+
+def _named(code: str) -> Grant | None:
+    """As it is kept, or in capitals and without the blanks and dashes that people write between."""
+    typed = code.strip()[:LONGEST]
+    plain = "".join(letter for letter in typed if letter not in " -").upper()
+    found = list(Grant.select().where(Grant.username.in_([typed, plain])))
+    return next((grant for grant in found if grant.username == typed), found[0] if found else None)
+
+
+def _locks(code: str, client: str, is_buyers: bool) -> list[tuple[str, int]]:
+    plain = "".join(letter for letter in code[:LONGEST] if letter not in " -").upper()
+    whom = hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).hexdigest()
+    locks = [(f"code:{client}:{whom}{':own' if is_buyers else ''}", FREE_PER_CODE)]
+    # A router that gives all its guests its own address: there one of them would keep the others out.
+    if not is_buyers and not Router.select().where(Router.host == client).exists():
+        locks.append((f"code:{client}", FREE_PER_CLIENT))
+    return locks
+
+
+def _refuse_if_paused(locks: list[tuple[str, int]], now: datetime) -> None:
+    for key, _ in locks:
+        row = Throttle.get_or_none(Throttle.name == key)
+        # Further ahead than any pause: the clock has moved since, and it means nothing.
+        if row is not None and now < row.free_at <= now + timedelta(seconds=LONGEST_PAUSE_S):
+            wait_s = int((row.free_at - now).total_seconds()) + 1
+            length = f"{wait_s} seconds" if wait_s < 100 else f"{-(-wait_s // 60)} minutes"
+            raise payments.TooMany(f"Too many wrong codes. Please wait {length}, then try again.", "code", wait_s)
+
+
+@transaction
+def _record_failure(locks: list[tuple[str, int]], now: datetime) -> None:
+    Throttle.delete().where(Throttle.name.startswith("code:"), Throttle.free_at < now - FORGET_AFTER).execute()
+    for key, free in locks:
+        row = Throttle.get_or_none(Throttle.name == key)
+        failures = 1 + (row.failures if row else 0)
+        free_at = now + timedelta(seconds=pause_s(failures, free))
+        Throttle.replace(name=key, free_at=free_at, failures=failures).execute()
+
+
+def _is_same(first: str, second: str) -> bool:
+    """Equal? Takes as long whatever the answer; nothing equals nothing."""
+    return bool(second) and hmac.compare_digest(first.encode("utf-8", "replace"), second.encode("utf-8", "replace"))
