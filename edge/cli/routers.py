@@ -10,8 +10,10 @@ import click
 
 from edge.bell import bell
 from edge.cli.command import BoxGroup, asked, show, table
+from edge.cli.router_setup import script_command, setup_command
+from edge.cli.takeover import export_command, import_command
 from edge.devices.router import Router as RouterDevice
-from edge.domain import checks, network
+from edge.domain import checks, network, setup
 from edge.errors import BadInput, DeviceError
 from edge.models import Check, Router
 from edge.values.hotspot import RouterFacts
@@ -25,6 +27,12 @@ PORT = click.option(
 @click.group(cls=BoxGroup)
 def router() -> None:
     """The routers that let guests in."""
+
+
+router.add_command(setup_command)
+router.add_command(script_command)
+router.add_command(import_command)
+router.add_command(export_command)
 
 
 @router.command()
@@ -48,11 +56,12 @@ def add(name: str, host: str, password: str | None, password_stdin: bool, **valu
     with asked().box() as told:
         if values["mode"] == "radius" and not told.database.is_file:
             raise BadInput("RADIUS reads the SQLite file of one machine; beside PostgreSQL use --mode local.", "mode")
-        row = network.add(datetime.now(UTC), name=name, host=host, password=password, **values)
+        row = setup.add_router(datetime.now(UTC), name=name, host=host, password=password, **values)
         bell.ring()
 
         def lines() -> Iterator[str]:
             yield f"Router {row.name} at {row.host} added, mode {row.mode}. Try it: edge router check {row.name}"
+            yield f"Then set it up: edge router setup {row.name} (or, if it can't be reached yet: edge router script)"
             if row.mode == "radius":
                 yield f"Its RADIUS secret: {row.radius_secret}"
 
