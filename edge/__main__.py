@@ -12,7 +12,8 @@ from edge.settings import Log
 NOUNS = {
     "init": "first_run", "run": "serving", "web": "serving", "worker": "serving", "demo": "demo",
     "simulate": "simulate", "doctor": "doctor", "router": "routers", "plan": "plans", "payment": "payments",
-    "queue": "queue", "workers": "workers", "staff": "staff",
+    "device": "devices",
+    "queue": "queue", "workers": "workers", "staff": "staff", "sessions": "sessions",
 }  # fmt: skip
 
 

@@ -233,8 +233,8 @@ class LedgerConsumer(Consumer):  # type: ignore[misc]
             if self.huey.is_retired(stuck):
                 worker = self._create_worker()
                 thread = self._create_process(worker, f"Worker-{place + 1}")
+                thread.start()  # before whoever stops us may find it and wait for it
                 self.worker_threads[place] = (worker, thread)
-                thread.start()
 
 
 def consumer_of(huey: LedgerHuey, workers: int) -> LedgerConsumer:

@@ -12,10 +12,22 @@ from peewee import DatabaseError
 
 from edge import history, holder, jobs, logs, telemetry, trace
 from edge.database import db
-from edge.domain import access, breakers, convergence, inbox, messages, payments
+from edge.domain import (
+    access,
+    breakers,
+    convergence,
+    guest_devices,
+    inbox,
+    messages,
+    payments,
+    sessions,
+    setup,
+    strangers,
+)
 from edge.errors import NotDurable, Refused, Unconfirmed, Unreachable
+from edge.handlers import guest_devices as admitting
+from edge.handlers import guest_doctor, network, radius, router_data, router_setup, upkeep
 from edge.handlers import messages as texting
-from edge.handlers import network, upkeep
 from edge.handlers import payments as asking
 from edge.handlers.world import Later, Missed, NotOurTurn, World, WriteDown
 from edge.models import Job
@@ -83,13 +95,53 @@ TASKS: dict[str, Task] = {
         given_up=lambda args, words, now: access.record_not_withdrawn(args["grant_id"], args["router_id"], words, now),
         provider=_router_of,
     ),
+    "grant.disconnect": Task(radius.disconnect_grant, repeatable=True),
+    "device.withdraw": Task(
+        admitting.withdraw_device,
+        repeatable=True,
+        given_up=lambda args, words, now: guest_devices.record_not_withdrawn(**args, now=now),
+        provider=_router_of,
+    ),
+    "grant.move": Task(admitting.move_grant, repeatable=True, provider=_router_of, lasting=True),
+    "guest.login": Task(admitting.log_in_guest, repeatable=False, provider=_router_of),
+    "guest.look": Task(guest_doctor.look_for_guest, repeatable=True, lasting=True),
+    "guest.again": Task(guest_doctor.log_in_anew, repeatable=True, provider=_router_of),
+    "guest.free": Task(guest_doctor.free_devices, repeatable=True, provider=_router_of),
     "router.sync": Task(
         network.sync_router,
         repeatable=True,
         given_up=lambda args, words, now: convergence.record_sync_failed(args["router_id"], words, now),
         provider=_router_of,
     ),
+    "router.look": Task(router_setup.look_at_router, repeatable=True, provider=_router_of, lasting=True),
+    "router.setup": Task(
+        router_setup.set_up_router,
+        repeatable=True,
+        given_up=lambda args, words, now: setup.record_no_look(args["router_id"], words, now),
+        provider=_router_of,
+        lasting=True,
+    ),
+    "router.unset": Task(
+        router_setup.unset_router,
+        repeatable=True,
+        given_up=lambda args, words, now: setup.record_no_look(args["router_id"], words, now),
+        provider=_router_of,
+        lasting=True,
+    ),
     "router.check": Task(network.check_router, repeatable=True),
+    "router.data": Task(router_data.read_router, repeatable=True),
+    "session.kick": Task(
+        router_data.kick_session,
+        repeatable=True,
+        given_up=lambda args, words, now: sessions.record_not_kicked(args["session_id"], args["who"], words, now),
+        provider=_router_of,
+    ),
+    "stranger.remove": Task(
+        router_data.remove_stranger,
+        repeatable=True,
+        given_up=lambda args, words, now: strangers.record_not_removed(args["stranger_id"], words, now),
+        provider=_router_of,
+    ),
     "mpesa.check": Task(upkeep.check_mpesa, repeatable=True),
     "modem.check": Task(upkeep.check_modem, repeatable=True),
     "sms.send": Task(

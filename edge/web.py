@@ -19,7 +19,19 @@ from edge.domain import payments, people
 from edge.door import PREPARED, Dispatcher, Prepared, accept_in_crowds
 from edge.errors import BadInput, NotDurable
 from edge.models import StaffSession
-from edge.pages import api, board, callbacks, dashboard, machines, portal, staff_api
+from edge.pages import (
+    api,
+    board,
+    callbacks,
+    dashboard,
+    machines,
+    network,
+    portal,
+    portal_status,
+    router_wizard,
+    staff_api,
+)
+from edge.pages import guest_doctor as doctor
 from edge.pages.rendering import render
 from edge.settings import Settings
 from edge.texts import say
@@ -62,7 +74,13 @@ def static(name: str) -> HTTPResponse:
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/", portal.plans_page, GUEST, quick=portal.quick_page),
-    Route("GET", "/p/<token>", portal.payment_page, BUYER),
+    Route("GET", "/p/<token>", portal_status.payment_page, BUYER),
+    Route("POST", "/p/<token>", portal_status.payment_post, BUYER),
+    Route("POST", "/code", portal.code_post, GUEST),
+    Route("GET", "/g/<key>", portal_status.grant_page, BUYER),
+    Route("POST", "/g/<key>", portal_status.grant_post, BUYER),
+    Route("POST", "/connect", portal.connect_post, GUEST),
+    Route("GET", "/connect/<name>", portal.connect_page, GUEST),
     Route("GET", "/static/<name>", static, GUEST),
     Route("GET", "/api/packages", api.packages, GUEST),
     Route("POST", "/api/payments/initiate", api.initiate, GUEST),
@@ -82,6 +100,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/admin/payments", dashboard.payments_page, STAFF),
     Route("GET", "/admin/payments/<payment_id:int>", dashboard.payment_page, STAFF),
     Route("POST", "/admin/payments/<payment_id:int>/recheck", dashboard.recheck_post, STAFF),
+    Route("GET", "/admin/doctor", doctor.doctor_page, STAFF),
+    Route("POST", "/admin/doctor/cure", doctor.cure_post, STAFF),
+    Route("POST", "/admin/doctor/check", doctor.check_post, TECH),
     Route("GET", "/admin/queues", board.board_page, STAFF),
     Route("GET", "/admin/queues/live", board.board_live, STAFF),
     Route("GET", "/admin/queues/<name>", board.queue_page, STAFF),
@@ -97,6 +118,22 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/admin/jobs/<job_id:int>/cancel", board.cancel_job, TECH),
     Route("POST", "/admin/jobs/<job_id:int>/now", board.hasten_job, TECH),
     Route("POST", "/admin/jobs/<job_id:int>/move", board.move_job, TECH),
+    Route("GET", "/admin/network", network.network_page, STAFF),
+    Route("GET", "/admin/network/live", network.network_live, STAFF),
+    Route("GET", "/setup/pages/<name>", router_wizard.router_page, GUEST),
+    Route("GET", "/setup/<name>", router_wizard.router_script, GUEST),
+    Route("GET", "/admin/routers/new", router_wizard.new_page, TECH),
+    Route("POST", "/admin/routers/new", router_wizard.new_post, TECH),
+    Route("GET", "/admin/routers/<router_id:int>/setup", router_wizard.setup_page, TECH),
+    Route("POST", "/admin/routers/<router_id:int>/look", router_wizard.look_post, TECH),
+    Route("POST", "/admin/routers/<router_id:int>/setup", router_wizard.setup_post, TECH),
+    Route("POST", "/admin/routers/<router_id:int>/undo", router_wizard.undo_post, TECH),
+    Route("POST", "/admin/routers/<router_id:int>/script", router_wizard.script_post, TECH),
+    Route("GET", "/admin/routers/<router_id:int>", network.router_page, TECH),
+    Route("GET", "/admin/guests/<grant_id:int>", network.guest_page, STAFF),
+    Route("POST", "/admin/sessions/<session_id:int>/kick", network.kick_post, TECH),
+    Route("POST", "/admin/strangers/<stranger_id:int>/remove", network.remove_stranger_post, OWNER),
+    Route("POST", "/admin/strangers/<stranger_id:int>/leave", network.leave_stranger_post, OWNER),
     Route("GET", "/sms/queue/status", staff_api.sms_queue_status, STAFF),
     Route("GET", "/api/admin/queue-status", staff_api.queue_status, STAFF),
     Route("GET", "/api/admin/events", staff_api.events, STAFF),

@@ -19,7 +19,7 @@ from edge.delivery import delivery
 from edge.devices import radius
 from edge.devices.opening import Devices
 from edge.devices.radius import FreeRadius
-from edge.domain import checks, clock, convergence, inbox, payments
+from edge.domain import accounting, checks, clock, convergence, guest_devices, inbox, logins, payments
 from edge.errors import EdgeError
 from edge.handlers.world import World
 from edge.ledger import LedgerConsumer, LedgerHuey, consumer_of
@@ -215,8 +215,11 @@ class Workers:
         inbox.promise_forgotten(now)
         payments.expire_if_due(now)
         convergence.sweep_if_due(now)
+        guest_devices.forget_ended_if_due(now)
+        accounting.fold(now)
         self._ensure_radius()
         if self._radius is not None:
+            logins.record(self._radius.take_logins())
             self._check_radius(now)
         if not clock.is_trusted(now) and (is_synchronised() or clock.router_offsets(now)):
             self._beat()  # somebody vouches for it now
@@ -233,6 +236,9 @@ class Workers:
         for router in Router.select():
             if router.mode == "local" or router.username:
                 _promise_once("router.check", "router-checks", f"{router.id}:m", {"router_id": router.id},
+                              lane=f"router:{router.id}")  # fmt: skip
+            if router.username:
+                _promise_once("router.data", "router-data", f"{router.id}:m", {"router_id": router.id},
                               lane=f"router:{router.id}")  # fmt: skip
         _promise_once("mpesa.check", "default", "m", {})
         if self.settings.modem.port:

@@ -40,7 +40,8 @@ def give_up(box, payment, router, words="no answer"):
 def known(grant, **more):
     """The grant as the router's table has it, when nothing is wrong."""
     told = {
-        "name": grant.username, "comment": f"edge:{grant.id}", "profile": convergence.profile_of(grant, grant.devices).name,
+        "name": grant.username, "comment": f"edge:{grant.id}",
+        "profile": convergence.profile_of(grant, grant.devices).name,
         "disabled": False, "uptime_s": 0, "bytes_used": 0, "limit_s": grant.seconds * grant.devices,
         "limit_bytes": grant.bytes or 0,
     }  # fmt: skip

@@ -151,6 +151,11 @@ class Router:
                 error = hush(trap, password)
         raise error
 
+    @property
+    def conversation(self) -> Conversation:
+        """For other verbs on the same connection."""
+        return self._talk
+
     def close(self) -> None:
         """Hang up; the next verb connects again."""
         self._talk.close()

@@ -1,11 +1,17 @@
-"""The last word on every part of the box; only a flip makes an event."""
+"""The last word on every part of the box; a flip is kept, and raises one alert unless it flaps."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from edge import jobs
-from edge.database import transaction
+from edge.database import db, transaction
 from edge.domain import access, clock, convergence, events
 from edge.models import Check, Router
+from edge.network_models import Flip
+
+KEPT = timedelta(days=90)
+FLAPS = 6  # flips within FLAPPING: one alert says that it comes and goes, and each single one no more,
+FLAPPING = timedelta(minutes=30)
+CALM = timedelta(minutes=15)  # until it has kept to one state for so long
 
 
 @transaction
@@ -18,8 +24,48 @@ def record(name: str, state: str, words: str, now: datetime, cure: str = "") -> 
         changed_at=now if last is None or flipped else last.changed_at,
     ).execute()  # fmt: skip
     if flipped and not (last is None and state == "ok"):
-        events.record("part.recovered" if state == "ok" else "part.failed", now, part=name, words=words)
+        _tell_flip(name, state, words, now)
+    elif last is not None and not flipped and last.checked_at - last.changed_at < CALM <= now - last.changed_at:
+        _tell_calm(name, state, words, last.changed_at, now)
     return flipped
+
+
+def _tell_flip(name: str, state: str, words: str, now: datetime) -> None:
+    """One alert a flip, so that whoever was told of the fault is told of its end."""
+    before = _flips_until(name, now)
+    Flip.create(name=name, state=state, words=words, at=now)
+    if before + 1 < FLAPS:
+        events.record("part.recovered" if state == "ok" else "part.failed", now, part=name, words=words)
+    elif before + 1 == FLAPS:
+        events.record("part.flapping", now, part=name, words=words, flips=FLAPS)
+
+
+def _tell_calm(name: str, state: str, words: str, since: datetime, now: datetime) -> None:
+    """It flapped, and has kept still for a while: where it stands is news again."""
+    if _flips_until(name, since) >= FLAPS:
+        events.record("part.recovered" if state == "ok" else "part.failed", now, part=name, words=words)
+
+
+def _flips_until(name: str, moment: datetime) -> int:
+    found = Flip.select().where(Flip.name == name, Flip.at > moment - FLAPPING, Flip.at <= moment)
+    return int(found.count())
+
+
+def flips(name: str = "", limit: int = 20) -> list[Flip]:
+    """The newest flips, of one part or of all."""
+    found = Flip.select().where(Flip.name == name) if name else Flip.select()
+    return list(found.order_by(Flip.id.desc()).limit(limit))
+
+
+@transaction
+def prune(now: datetime, most: int = 1_000) -> int:
+    """Forget flips of long ago; returns how many."""
+    return int(
+        db.execute_sql(
+            "DELETE FROM flips WHERE id IN (SELECT id FROM flips WHERE at < ? LIMIT ?)",
+            ((now - KEPT).timestamp(), most),
+        ).rowcount
+    )
 
 
 @transaction

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from edge.devices import coa
-from edge.devices.router import Router
 from edge.domain import access, accounting, guest_devices, guest_logins
 from edge.errors import Refused
 from edge.handlers import radius
@@ -20,7 +19,7 @@ def log_in_guest(world: World, now: datetime, **args: Any) -> WriteDown | None:
     row = RouterRow.get_or_none(RouterRow.id == args["router_id"])
     if row is None or access.left(grant, now).is_nothing:
         raise Refused("nothing is left of this time")
-    if _router(world, row).log_in(grant.username, grant.password, args["ip"], args["mac"]):
+    if world.router(row).log_in(grant.username, grant.password, args["ip"], args["mac"]):
         return lambda then: None
     if args["look"] >= guest_logins.LOOKS:
         raise Refused(f"the router does not see {args['mac']} at {args['ip']}")
@@ -37,7 +36,7 @@ def move_grant(
         return None
     told: WriteDown | None = None
     if row.username:
-        _router(world, row).kick(grant.username)
+        world.router(row).kick(grant.username)
     else:
         told = radius.disconnect_grant(world, now, grant_id, router_id)
 
@@ -55,7 +54,7 @@ def withdraw_device(world: World, now: datetime, mac: str, router_id: int, grant
     if row is None or guest_devices.live(mac) is not None:
         return None
     if row.username:
-        _router(world, row).withdraw(mac)
+        world.router(row).withdraw(mac)
         return lambda then: None
     for session in accounting.open_sessions(Grant.get_by_id(grant_id), row):
         if session.login.upper() == mac:
@@ -65,9 +64,3 @@ def withdraw_device(world: World, now: datetime, mac: str, router_id: int, grant
                     ip=session.ip, session_id=session.session_id,
                 )  # fmt: skip
     return lambda then: None
-
-
-def _router(world: World, row: RouterRow) -> Router:
-    return world.devices.router(
-        row.host, row.port, row.username, row.password, tls=row.tls, server=row.hotspot_server
-    )

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-from edge.devices.router import Router
 from edge.domain import access, breakers, checks, convergence, network, strangers
 from edge.errors import DeviceError, Unreachable
 from edge.handlers.world import Missed, World, WriteDown
@@ -20,7 +19,7 @@ def place_grant(world: World, now: datetime, grant_id: int, router_id: int) -> W
         return None
     if left.is_nothing:
         return _end_used_up({grant_id: left.used_up} if left.used_up == "data" or grant.metered else {})
-    router = _router(world, row)
+    router = world.router(row)
     own, *tvs = convergence.users_of(grant, left)
     is_new = router.admit(own)
     for tv in tvs:
@@ -40,7 +39,7 @@ def sync_router(world: World, now: datetime, router_id: int) -> WriteDown | Miss
         return None
     wanted = {due.grant.username: due.grant.id for due in grants}
     over = {due.grant.id: due.left.used_up for due in grants if due.left.is_nothing}
-    done = _router(world, row).converge(user for due in grants for user in due.users)
+    done = world.router(row).converge(user for due in grants for user in due.users)
     if done.broken and not done.new:
         raise Unreachable(done.broken)
     there = {wanted[name]: is_new for name, is_new in done.new.items() if name in wanted}
@@ -60,7 +59,7 @@ def withdraw_grant(world: World, now: datetime, grant_id: int, router_id: int) -
     row = RouterRow.get_or_none(RouterRow.id == router_id)
     if row is None or grant.state == "live":
         return None
-    router = _router(world, row)
+    router = world.router(row)
     for name in (grant.username, *(tv.mac for tv in Device.select().where(Device.grant == grant_id))):
         router.withdraw(name)
     return lambda then: access.record_gone(grant_id, router_id, then)
@@ -73,7 +72,7 @@ def check_router(world: World, now: datetime, router_id: int) -> WriteDown | Non
         return None
     cure = "check its power and cable, then `edge router check " + row.name + "`"
     try:
-        router = _router(world, row)
+        router = world.router(row)
         asked_at = datetime.now(UTC)
         facts = router.facts()
         users = router.users()
@@ -93,9 +92,3 @@ def check_router(world: World, now: datetime, router_id: int) -> WriteDown | Non
         strangers.record(router_id, look.strangers, then)
 
     return write_down
-
-
-def _router(world: World, row: RouterRow) -> Router:
-    return world.devices.router(
-        row.host, row.port, row.username, row.password, tls=row.tls, server=row.hotspot_server
-    )

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from edge.devices.opening import Devices
+from edge.devices.router import Router
+from edge.models import Router as RouterRow
 from edge.settings import Settings
 
 WriteDown = Callable[[datetime], object]
@@ -33,6 +35,12 @@ class World:
     devices: Devices
     settings: Settings
     progress: Callable[[int, str], None] = _unheard
+
+    def router(self, row: RouterRow) -> Router:
+        """The one connection to this router."""
+        return self.devices.router(
+            row.host, row.port, row.username, row.password, tls=row.tls, server=row.hotspot_server
+        )
 
 
 @dataclass(frozen=True)
