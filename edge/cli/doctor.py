@@ -12,7 +12,8 @@ import click
 import requests
 
 from edge import boot, database, delivery, holder
-from edge.cli.command import BoxCommand, asked, show
+from edge.cli.command import BoxCommand, BoxGroup, asked, show
+from edge.cli.guest_doctor import guest
 from edge.devices import radius
 from edge.devices.opening import Devices
 from edge.domain import breakers, clock, network, queues
@@ -37,10 +38,16 @@ class Finding:
     cure: str = ""
 
 
-@click.command(cls=BoxCommand)
+@click.group(cls=BoxGroup, invoke_without_command=True)
 @click.option("--since", default="1h", show_default=True, help="How far to look back for failures: 30m, 1h, 2d.")
-def doctor(since: str) -> None:
+@click.pass_context
+def doctor(context: click.Context, since: str) -> None:
     """Check every part and say what is wrong, why, and the cure; exits 1 when something is broken."""
+    if context.invoked_subcommand is None:
+        BoxCommand("doctor", callback=_whole_box).invoke(context)
+
+
+def _whole_box(since: str) -> None:
     span = SPAN.fullmatch(since)
     if span is None:
         raise click.BadParameter("write it like 30m, 1h or 2d", param_hint="--since")
@@ -50,6 +57,9 @@ def doctor(since: str) -> None:
     show(document, lambda: _lines(findings))
     if not healthy:
         click.get_current_context().exit(1)
+
+
+doctor.add_command(guest)
 
 
 def _lines(findings: list[Finding]) -> Iterator[str]:

@@ -124,12 +124,10 @@ def left(grant: Grant, now: datetime) -> Left:
 
 def left_of(grant: Grant, used_s: int, used_bytes: int, instant: datetime) -> Left:
     """The same for a live grant, when it is known what was used of it, at the instant that counts."""
-    if grant.metered:
-        seconds = grant.seconds + grant.credited_s - used_s
-    elif grant.ends_at is None:
-        seconds = grant.seconds
-    else:
-        seconds = int((grant.ends_at - instant).total_seconds())
+    seconds = grant.seconds if grant.ends_at is None else int((grant.ends_at - instant).total_seconds())
+    if grant.metered:  # a right taken over from another system may have an end by the calendar beside
+        metered_s = grant.seconds + grant.credited_s - used_s
+        seconds = metered_s if grant.ends_at is None else min(metered_s, seconds)
     return Left(max(0, int(seconds)), None if grant.bytes is None else max(0, int(grant.bytes) - used_bytes))
 
 

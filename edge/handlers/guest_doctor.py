@@ -1,0 +1,111 @@
+"""A router asked about one guest, and told to let go of his sessions or to log his device in anew."""
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from edge.devices.router import Router
+from edge.devices.router_look import RouterLook, trouble_of
+from edge.domain import guest_doctor
+from edge.errors import DeviceError, Refused, Unreachable
+from edge.handlers.world import World, WriteDown
+from edge.models import Grant
+from edge.models import Router as RouterRow
+from edge.values.guest_look import GuestLook, SeenCookie, SeenSession
+
+LOOK_TIMEOUT_S = 4.0
+LOOKS, BETWEEN_LOOKS_S = 3, 1.0  # a phone that was kicked is back among the hosts after a moment
+
+
+def look_for_guest(
+    world: World, now: datetime, router_id: int, about: str, username: str, mac: str
+) -> WriteDown | None:
+    """What one router knows of one guest. That it can't be asked is an answer too, so nothing is tried again."""
+    row = RouterRow.get_or_none(RouterRow.id == router_id)
+    if row is None:
+        return None
+    seen = look_at(row, username, mac)
+    return lambda then: guest_doctor.record_look(about, router_id, seen, then)
+
+
+def look_at(row: RouterRow, username: str, mac: str) -> GuestLook:
+    """Ask this router, by conversations of its own that end with it: nobody waits for work under way."""
+    told = (row.host, row.port, row.username, row.password)
+    look = RouterLook(*told, tls=row.tls, timeout_s=LOOK_TIMEOUT_S)
+    router = Router(*told, tls=row.tls, hotspot_server=row.hotspot_server, timeout_s=LOOK_TIMEOUT_S)
+    try:
+        asked_at = datetime.now(UTC)
+        facts = router.facts()
+        offset_s = None if facts.clock is None else (facts.clock - asked_at).total_seconds()
+        return replace(look.at(username, mac), hotspot=facts.hotspot_words, clock_offset_s=offset_s)
+    except DeviceError as reason:
+        return trouble_of(reason)
+    finally:
+        look.close()
+        router.close()
+
+
+def log_in_anew(world: World, now: datetime, grant_id: int, router_id: int, mac: str) -> WriteDown | None:
+    """Kick whatever his device is logged in with, and log it in with his own code."""
+    found = _of(grant_id, router_id)
+    if found is None:
+        return None
+    grant, row = found
+    router = _router(world, row)
+    seen = look_at(row, grant.username, mac)
+    if seen.trouble:
+        raise Unreachable(seen.trouble)
+    names = {one.user for one in _traces(seen) if one.is_his_device}
+    for name in sorted(names):
+        router.kick(name, mac)
+    if mac:
+        _log_in(router, row, grant, mac)
+    else:
+        router.kick(grant.username)  # whichever device it is: it will ask for the code again
+    return None
+
+
+def _log_in(router: Router, row: RouterRow, grant: Grant, mac: str) -> None:
+    """Refused when his device is not on the WiFi: then he has to come near and press Connect himself."""
+    for again in range(LOOKS):
+        if again:
+            time.sleep(BETWEEN_LOOKS_S)
+        hosts = look_at(row, grant.username, mac).hosts or ()
+        if any(host.authorized for host in hosts):
+            return
+        if any(router.log_in(grant.username, grant.password, host.ip, mac) for host in hosts):
+            return
+    raise Refused("his device is not on the WiFi of this router")
+
+
+def free_devices(world: World, now: datetime, grant_id: int, router_id: int, mac: str) -> WriteDown | None:
+    """Kick the other devices that use his code, so that the one he holds may come in."""
+    found = _of(grant_id, router_id)
+    if found is None:
+        return None
+    grant, row = found
+    seen = look_at(row, grant.username, mac)
+    if seen.trouble:
+        raise Unreachable(seen.trouble)
+    others = {one.mac for one in _traces(seen) if one.is_his_code} - {mac, ""}
+    for other in sorted(others):
+        _router(world, row).kick(grant.username, other)
+    return None
+
+
+def _traces(seen: GuestLook) -> list[SeenSession | SeenCookie]:
+    """What runs, and what would bring it back."""
+    return [*(seen.sessions or ()), *(seen.cookies or ())]
+
+
+def _of(grant_id: int, router_id: int) -> tuple[Grant, RouterRow] | None:
+    """None when the router is gone, or his time is over."""
+    grant: Grant = Grant.get_by_id(grant_id)
+    row = RouterRow.get_or_none(RouterRow.id == router_id)
+    return None if row is None or grant.state != "live" else (grant, row)
+
+
+def _router(world: World, row: RouterRow) -> Router:
+    return world.devices.router(
+        row.host, row.port, row.username, row.password, tls=row.tls, server=row.hotspot_server
+    )
