@@ -11,6 +11,7 @@ import click
 from edge.bell import bell
 from edge.cli.command import BoxGroup, asked, show, table
 from edge.cli.router_setup import script_command, setup_command
+from edge.cli.router_sync import sync_command
 from edge.cli.takeover import export_command, import_command
 from edge.devices.router import Router as RouterDevice
 from edge.domain import checks, network, setup
@@ -31,6 +32,7 @@ def router() -> None:
 
 router.add_command(setup_command)
 router.add_command(script_command)
+router.add_command(sync_command)
 router.add_command(import_command)
 router.add_command(export_command)
 

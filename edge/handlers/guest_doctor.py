@@ -51,7 +51,7 @@ def log_in_anew(world: World, now: datetime, grant_id: int, router_id: int, mac:
     if found is None:
         return None
     grant, row = found
-    router = _router(world, row)
+    router = world.router(row)
     seen = look_at(row, grant.username, mac)
     if seen.trouble:
         raise Unreachable(seen.trouble)
@@ -89,7 +89,7 @@ def free_devices(world: World, now: datetime, grant_id: int, router_id: int, mac
         raise Unreachable(seen.trouble)
     others = {one.mac for one in _traces(seen) if one.is_his_code} - {mac, ""}
     for other in sorted(others):
-        _router(world, row).kick(grant.username, other)
+        world.router(row).kick(grant.username, other)
     return None
 
 
@@ -103,9 +103,3 @@ def _of(grant_id: int, router_id: int) -> tuple[Grant, RouterRow] | None:
     grant: Grant = Grant.get_by_id(grant_id)
     row = RouterRow.get_or_none(RouterRow.id == router_id)
     return None if row is None or grant.state != "live" else (grant, row)
-
-
-def _router(world: World, row: RouterRow) -> Router:
-    return world.devices.router(
-        row.host, row.port, row.username, row.password, tls=row.tls, server=row.hotspot_server
-    )
