@@ -46,6 +46,7 @@ look_for_test_parts() {
     need freeradius "RADIUS logins and accounting" freeradius
     need freeradius-utils "RADIUS logins and accounting" radclient
     need gammu "the modem driven by another program" gammu
+    need nodejs "the router simulator spoken to by another program" node nodejs
     need chromium "pages in a real browser" chromium chromium-browser
     need chromium-driver "pages in a real browser" chromedriver
     need redis-server "several machines" redis-server

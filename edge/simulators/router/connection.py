@@ -7,14 +7,15 @@ import socket
 import threading
 from collections.abc import Iterable
 
-from edge.simulators.router.console import Command, Console, Reply
+from edge.simulators.router.accounts import Connection
+from edge.simulators.router.command import DONE, Command, Reply
+from edge.simulators.router.console import Console
 from edge.simulators.router.machine import Machine
 from edge.simulators.router.tables import Row, Trap
 from edge.simulators.router.words import Malformed, SentenceReader, encode_sentence
 
 BEFORE_LOGIN_LIMIT = 64 * 1024
 KEPT_COMMANDS = 10_000
-DONE: Reply = ("!done", {})
 
 
 class ApiConnection:
@@ -22,10 +23,12 @@ class ApiConnection:
 
     def __init__(self, wire: socket.socket, machine: Machine) -> None:
         self._wire, self._machine = wire, machine
+        self._address = str(wire.getpeername()[0])
+        self._connection: Connection | None = None
         self._console = Console(machine)
         self._writing = threading.Lock()
         self._listeners: dict[str | None, threading.Event] = {}
-        self._is_in, self._is_over = False, False
+        self._is_over = False
         self._challenge = b""
 
     def run(self) -> None:
@@ -33,7 +36,7 @@ class ApiConnection:
         reader, unauthorised = SentenceReader(), 0
         try:
             while not self._is_over and (data := self._wire.recv(64 * 1024)):
-                unauthorised += 0 if self._is_in else len(data)
+                unauthorised += 0 if self._connection else len(data)
                 if unauthorised > BEFORE_LOGIN_LIMIT:
                     self._end("too large sentence before login")
                     break
@@ -44,6 +47,7 @@ class ApiConnection:
             pass  # cut off by the client, by a fault switch, or beyond understanding: it ends either way
         finally:
             self._is_over = True
+            self._machine.accounts.leave(self._connection)
             for stop in self._listeners.values():
                 stop.set()
 
@@ -59,7 +63,7 @@ class ApiConnection:
             self._send(self._log_in(command), command.tag)
         elif command.path == "/quit":
             self._end("session terminated on request")
-        elif not self._is_in:
+        elif self._connection is None:
             self._end("not logged in")
         elif command.path == "/cancel":
             self._cancel(command)
@@ -75,21 +79,30 @@ class ApiConnection:
         """By challenge before 6.43, both ways until 6.45, then by the plain password only."""
         told, release = command.attributes, self._machine.release
         by_challenge, by_password = release < (6, 45, 1), release >= (6, 43)
-        name_fits = told.get("name") == self._machine.username
+        user = self._machine.accounts.user(told.get("name", ""), self._address)
+        is_right = False
         if "response" in told and by_challenge and self._challenge:
-            password = self._machine.password.encode()
+            password = b"" if user is None else user["password"].encode("utf-8", "surrogateescape")
             right = "00" + hashlib.md5(b"\0" + password + self._challenge, usedforsecurity=False).hexdigest()
-            self._is_in = name_fits and told["response"] == right
+            is_right = told["response"] == right
             self._challenge = b""
         elif "name" in told and by_password:
-            self._is_in = name_fits and told.get("password") == self._machine.password
+            is_right = user is not None and told.get("password") == user["password"]
         elif by_challenge:
             self._challenge = secrets.token_bytes(16)
             return [("!done", {"ret": self._challenge.hex()})]
-        if self._is_in:
+        if user is not None and is_right and "api" in self._machine.accounts.policies_of(user["name"]):
+            self._enter(user["name"])
             return [DONE]
+        self._machine.note("system,error,critical", f"login failure for user {told.get('name', '')[:64]} via api")
         words = "invalid user name or password (6)" if by_password else "cannot log in"
         return [("!trap", {"message": words}), DONE]
+
+    def _enter(self, name: str) -> None:
+        accounts = self._machine.accounts
+        accounts.leave(self._connection)
+        self._connection = accounts.enter(name, self._address, self._machine.hotspot.now(), self._hang_up)
+        self._console = Console(self._machine, self._connection)
 
     def _cancel(self, command: Command) -> None:
         asked = command.attributes.get("tag")

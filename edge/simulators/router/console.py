@@ -1,78 +1,35 @@
-"""The commands of the pretend router's API: what each menu can do, and what it answers."""
+"""The commands of the pretend router's API: who may give them, what they do to a menu, and what it answers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from edge.errors import BadInput
-from edge.simulators.router.guests import Proof
+from edge.simulators.router.accounts import EVERYTHING, Connection
+from edge.simulators.router.catalogue import Catalogue
+from edge.simulators.router.command import DONE, Command, Look, Menu, Reply
+from edge.simulators.router.errands import ERRANDS, Errand
 from edge.simulators.router.machine import Machine
-from edge.simulators.router.queries import matches
-from edge.simulators.router.tables import Row, Table, Trap
-from edge.values.mac import read_mac
+from edge.simulators.router.queries import matches, names_in
+from edge.simulators.router.tables import Row, Trap
 
-Reply = tuple[str, Row]  # `!re`, `!done` … and its attributes
 PRINT_WORDS = {
     ".proplist", "count-only", "detail", "stats", "once", "terse", "value-list", "without-paging", "from", ".id",
+    "interval", "follow", "follow-only",
 }  # fmt: skip
-
-
-@dataclass
-class Command:
-    """One sentence of a client: a path like `/ip/hotspot/user/add`, attributes, queries."""
-
-    path: str
-    attributes: Row = field(default_factory=dict)
-    queries: list[str] = field(default_factory=list)
-    tag: str | None = None
-
-    @property
-    def menu(self) -> str:
-        return self.path.rpartition("/")[0]
-
-    @property
-    def verb(self) -> str:
-        return self.path.rpartition("/")[2]
-
-
-@dataclass(frozen=True)
-class Menu:
-    """One menu: its rows, the table behind them if they can be written, and what removing one does."""
-
-    rows: Callable[[bool, str | None], list[Row]]  # told whether secrets may be shown, and a name if only one counts
-    table: Table | None = None
-    remove: Callable[[str], None] | None = None
+READING = ("print", "getall")
 
 
 class Console:
-    """Runs commands. Traps become `!trap` and `!done`."""
+    """Runs commands of one API user, or of the machine itself. Traps become `!trap` and `!done`."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        spot = machine.hotspot
-        self._menus = {
-            "/system/resource": _plain(machine.resource),
-            "/system/identity": _plain(lambda: [{"name": machine.identity}]),
-            "/system/clock": _plain(machine.clock_row),
-            "/ip/hotspot": self._stored(spot.servers),
-            "/ip/hotspot/profile": self._stored(spot.server_profiles),
-            "/ip/hotspot/user": self._stored(spot.users),
-            "/ip/hotspot/user/profile": self._stored(spot.profiles),
-            "/ip/hotspot/ip-binding": self._stored(spot.bindings),
-            "/radius": self._stored(spot.radius_servers),
-            "/ip/hotspot/active": _plain(machine.active_rows, self._kick),
-            "/ip/hotspot/host": _plain(machine.host_rows, self._drop_host),
-            "/ip/hotspot/cookie": _plain(machine.cookie_rows, self._drop_cookie),
-        }
-        if machine.release >= (7,):
-            self._menus["/system/device-mode"] = _plain(machine.device_mode)
+    def __init__(self, machine: Machine, connection: Connection | None = None) -> None:
+        self._machine, self._connection = machine, connection
+        self._catalogue = Catalogue(machine)
         self._verbs: dict[str, Callable[[Menu, Command], list[Reply]]] = {
-            "print": self._print,
-            "getall": self._print,
             "add": self._add,
             "set": self._set,
             "remove": self._remove,
             "enable": self._switch,
             "disable": self._switch,
+            "move": self._move,
         }
 
     def run(self, command: Command) -> list[Reply]:
@@ -80,85 +37,129 @@ class Console:
         try:
             if self._machine.deny:
                 raise Trap("not enough permissions (9)")
-            if command.path == "/ip/hotspot/active/login":
-                return self._log_in(command)
+            errand = ERRANDS.get(command.path)
+            if errand is not None and errand.since <= self._machine.release:
+                return self._go(errand, command)
             with self._machine.hotspot.lock:
                 return self._run(command)
         except Trap as trap:
             told = {} if trap.category is None else {"category": str(trap.category)}
-            return [("!trap", told | {"message": trap.message}), ("!done", {})]
+            return [("!trap", told | {"message": trap.message}), DONE]
 
     def rows(self, path: str, *, secrets: bool = False) -> list[Row]:
         """All rows of a menu as they are printed."""
-        if path not in self._menus:
-            raise Trap("no such command prefix", 0)
+        menu = self._menu(path)
         with self._machine.hotspot.lock:
-            return self._menus[path].rows(secrets, None)
+            return menu.rows(Look(secrets))
 
-    def _run(self, command: Command) -> list[Reply]:
-        menu, verb = self._menus.get(command.menu), self._verbs.get(command.verb)
+    def _policies(self) -> frozenset[str]:
+        if self._connection is None:
+            return EVERYTHING
+        return self._machine.accounts.policies_of(self._connection.name)
+
+    def _need(self, policy: str) -> None:
+        if policy not in self._policies():
+            raise Trap("not enough permissions (9)")
+
+    def _menu(self, path: str) -> Menu:
+        menu = self._catalogue.find(path)
         if menu is None:
             raise Trap("no such command prefix", 0)
-        if command.path == "/system/identity/set":
-            self._machine.identity = command.attributes.get("name", self._machine.identity)
-            return [("!done", {})]
-        if command.path == "/ip/hotspot/user/reset-counters":
-            return self._reset_counters(menu, command)
-        if verb is None or (menu.table is None and verb not in (self._print, self._remove)):
+        return menu
+
+    def _go(self, errand: Errand, command: Command) -> list[Reply]:
+        if errand.in_menu:
+            self._menu(command.menu)
+        self._need(errand.policy)
+        unknown = set(command.attributes) - errand.arguments
+        if unknown:
+            raise Trap(f"unknown parameter {min(unknown)}", 0)
+        return [*errand.run(self._machine, command), DONE]
+
+    def _run(self, command: Command) -> list[Reply]:
+        menu = self._menu(command.menu)
+        if command.verb in READING:
+            self._need("read")
+            return self._print(menu, command)
+        verb = self._verbs.get(command.verb)
+        if verb is None or command.verb not in menu.verbs:
             raise Trap("no such command", 0)
+        self._need(menu.policy)
         replies = verb(menu, command)
-        if verb != self._print:
-            self._machine.hotspot.changed.notify_all()
+        if menu.touched is not None:
+            menu.touched()
+        self._machine.hotspot.changed.notify_all()
         return replies
 
     def _print(self, menu: Menu, command: Command) -> list[Reply]:
-        asked = command.attributes
-        is_new = self._machine.release >= (7, 21)
-        unknown = set(asked) - PRINT_WORDS - ({"show-sensitive"} if is_new else set())
+        asked, machine = command.attributes, self._machine
+        unknown = set(asked) - PRINT_WORDS - ({"show-sensitive"} if machine.release >= (7, 21) else set())
         if unknown:
             raise Trap(f"unknown parameter {min(unknown)}", 0)
-        rows = menu.rows(not self._machine.keeps_secrets or "show-sensitive" in asked, _only_name(command.queries))
+        wanted = [name for name in asked.get(".proplist", "").split(",") if name]
+        is_count = "count-only" in asked
+        only = frozenset([*wanted, *names_in(command.queries)]) if wanted or is_count else None
+        may_see = "sensitive" in self._policies() and (not machine.keeps_secrets or "show-sensitive" in asked)
+        rows = menu.rows(Look(may_see, _only_name(command.queries), only))
         if asked.get(".id"):
             rows = [row for row in rows if row.get(".id") in asked[".id"].split(",")]
-        rows = [row for row in rows if matches(row, command.queries)]
-        if "count-only" in asked:
+        if command.queries:
+            rows = [row for row in rows if matches(row, command.queries)]
+        if is_count:
             return [("!done", {"ret": str(len(rows))})]
-        if not rows and self._machine.announces_empty:
-            return [("!empty", {}), ("!done", {})]
-        wanted = [name for name in asked.get(".proplist", "").split(",") if name]
+        if not rows and machine.announces_empty:
+            return [("!empty", {}), DONE]
+        if menu.is_single:
+            rows = [{name: value for name, value in row.items() if name != ".id"} for row in rows]
         shown = [{name: row[name] for name in wanted if name in row} if wanted else row for row in rows]
-        return [*(("!re", row) for row in shown), ("!done", {})]
+        return [*(("!re", row) for row in shown), DONE]
 
     def _add(self, menu: Menu, command: Command) -> list[Reply]:
         assert menu.table is not None
-        return [("!done", {"ret": menu.table.add(command.attributes)})]
+        values = dict(command.attributes)
+        before = values.pop("place-before", "") if "chain" in menu.table.columns else ""
+        place = menu.table.find(before) if before else ""
+        if menu.table is self._machine.files.table:
+            row_id = self._machine.files.add(values, self._machine.moment(), self._machine.release)
+        else:
+            row_id = menu.table.add(values)
+        if place:
+            menu.table.move(row_id, place)
+        return [("!done", {"ret": row_id})]
 
     def _set(self, menu: Menu, command: Command) -> list[Reply]:
-        assert menu.table is not None
         values = {key: value for key, value in command.attributes.items() if key not in (".id", "numbers")}
-        for row_id in self._targets(menu, command):
-            menu.table.change(row_id, values)
-        return [("!done", {})]
+        if menu.change is not None:
+            menu.change(values)
+            return [DONE]
+        assert menu.table is not None
+        for row_id in list(menu.table.rows) if menu.is_single else self._targets(menu, command):
+            if menu.table is self._machine.files.table:
+                self._machine.files.change(row_id, values, self._machine.moment())
+            else:
+                menu.table.change(row_id, values)
+        return [DONE]
 
     def _switch(self, menu: Menu, command: Command) -> list[Reply]:
         assert menu.table is not None
         for row_id in self._targets(menu, command):
             menu.table.change(row_id, {"disabled": "yes" if command.verb == "disable" else "no"})
-        return [("!done", {})]
+        return [DONE]
 
     def _remove(self, menu: Menu, command: Command) -> list[Reply]:
-        if menu.remove is None:
-            raise Trap("no such command", 0)
+        assert menu.remove is not None
         for row_id in self._targets(menu, command):
             menu.remove(row_id)
-        return [("!done", {})]
+        return [DONE]
 
-    def _reset_counters(self, menu: Menu, command: Command) -> list[Reply]:
-        assert menu.table is not None
+    def _move(self, menu: Menu, command: Command) -> list[Reply]:
+        if menu.table is None or "chain" not in menu.table.columns:
+            raise Trap("no such command", 0)
+        destination = command.attributes.get("destination", "")
+        place = menu.table.find(destination) if destination else ""
         for row_id in self._targets(menu, command):
-            for name in ("uptime", "bytes-in", "bytes-out", "packets-in", "packets-out"):
-                menu.table.rows[row_id][name] = "0"
-        return [("!done", {})]
+            menu.table.move(row_id, place)
+        return [DONE]
 
     def _targets(self, menu: Menu, command: Command) -> list[str]:
         """All of them are looked for before any is touched."""
@@ -167,61 +168,10 @@ class Console:
             raise Trap("missing value(s) of argument(s) numbers", 1)
         if menu.table is not None:
             return [menu.table.find(reference) for reference in references.split(",")]
-        known = {row[".id"] for row in menu.rows(False, None)}
+        known = {row[".id"] for row in menu.rows(Look())}
         if not known.issuperset(references.split(",")):
             raise Trap("no such item (4)", 4)
         return references.split(",")
-
-    def _log_in(self, command: Command) -> list[Reply]:
-        """/ip/hotspot/active/login: only for a host that is there (facts: words collected from running routers)."""
-        told, spot = command.attributes, self._machine.hotspot
-        unknown = set(told) - {"user", "password", "ip", "mac-address", "domain"}
-        if unknown:
-            raise Trap(f"unknown parameter {min(unknown)}", 0)
-        try:
-            mac = read_mac(told.get("mac-address", ""))
-        except BadInput:
-            raise Trap("invalid value of mac-address", 1) from None
-        with spot.lock:
-            host = spot.host_at(told.get("ip", ""))
-        if host is None:
-            raise Trap("unknown host IP")
-        if mac not in ("", host.mac):
-            raise Trap("wrong MAC provided")
-        words = spot.log_in(host, told.get("user", ""), [Proof(told.get("password", ""))], "admin")
-        if words:
-            raise Trap(words)
-        return [("!done", {})]
-
-    def _stored(self, table: Table) -> Menu:
-        def remove(row_id: str) -> None:
-            if table.rows[row_id].get("default") == "true":
-                raise Trap("failure: can not remove default item")
-            table.remove(row_id)
-
-        def rows(secrets: bool, name: str | None) -> list[Row]:
-            return self._machine.rows_of(table, secrets=secrets, name=name)
-
-        return Menu(rows, table, remove)
-
-    def _kick(self, row_id: str) -> None:
-        spot = self._machine.hotspot
-        spot.end(spot.sessions[row_id], "admin-reset")
-
-    def _drop_host(self, row_id: str) -> None:
-        spot = self._machine.hotspot
-        mac = next(host.mac for host in spot.hosts.values() if host.id == row_id)
-        session = spot.session_of(mac)
-        if session is not None:
-            spot.end(session, "admin-reset")
-        del spot.hosts[mac]
-
-    def _drop_cookie(self, row_id: str) -> None:
-        self._machine.hotspot.cookies.pop(row_id, None)
-
-
-def _plain(rows: Callable[[], list[Row]], remove: Callable[[str], None] | None = None) -> Menu:
-    return Menu(lambda secrets, name: rows(), None, remove)
 
 
 def _only_name(queries: list[str]) -> str | None:

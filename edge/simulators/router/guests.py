@@ -4,7 +4,7 @@ import hashlib
 from collections import deque
 from dataclasses import dataclass, field
 
-from edge.simulators.router.radius import Accepted, Chap
+from edge.simulators.router.radius import Chap, Radius
 
 CHALLENGE_LASTS_S = 3600.0
 
@@ -26,7 +26,24 @@ class Host:
     mac: str
     ip: str
     since: float
+    server: str = "hotspot1"
     challenges: deque[Challenge] = field(default_factory=lambda: deque(maxlen=8))
+
+
+@dataclass
+class Terms:
+    """What RADIUS allows a stay; None where it is silent and the user profile decides. A CoA changes them."""
+
+    session_timeout_s: int | None = None
+    idle_s: int | None = None
+    rate: str = ""
+    total_limit: int | None = None
+    recv_limit: int | None = None
+    xmit_limit: int | None = None
+    port_limit: int | None = None
+    interim_s: int | None = None
+    class_: bytes = b""
+    profile: str = "default"
 
 
 @dataclass
@@ -40,10 +57,13 @@ class Session:
     since: float
     login_by: str
     session_id: str
-    accepted: Accepted | None = None  # by RADIUS; None for a local user
+    server: str = "hotspot1"
+    terms: Terms | None = None  # RADIUS's; None for a local user
+    office: Radius | None = None  # which RADIUS server keeps its books
     bytes_in: int = 0
     bytes_out: int = 0
     told_at: float = 0.0  # the last interim update
+    busy_at: float = 0.0  # when bytes last went through
 
 
 @dataclass
@@ -73,7 +93,7 @@ class Proof:
         return hashlib.md5(bytes([ident]) + told + challenge, usedforsecurity=False).digest() == response
 
 
-def proofs_of(host: Host, password: str, login_by: str, now: float) -> list[Proof]:
+def proofs_of(host: Host, password: str, login_by: list[str], now: float) -> list[Proof]:
     """How a posted password may be meant, by the ways of logging in that the hotspot allows; [] is `chap-missing`."""
     proofs = []
     if "http-chap" in login_by and len(password) == 32:

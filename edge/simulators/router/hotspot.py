@@ -1,52 +1,76 @@
 """The pretend hotspot's own mind: who may come in, for how long, and what is counted."""
 
-import logging
-import queue
 import secrets
 import threading
 from collections.abc import Callable
-from functools import partial
-from typing import Literal
 
 from edge.simulators.router import menus
-from edge.simulators.router.guests import Challenge, Cookie, Host, Proof, Session
-from edge.simulators.router.radius import Accepted, Radius, Rejected
+from edge.simulators.router.guests import Challenge, Cookie, Host, Proof, Session, Terms
+from edge.simulators.router.nas import NO_ANSWER, Asking, Nas, Report, terms_of, write_mac
+from edge.simulators.router.radius import Radius
+from edge.simulators.router.stays import Stays, is_limit
 from edge.simulators.router.tables import Row, Trap
 
-log = logging.getLogger("edge.simulators.router")
-
 WRONG = "invalid username or password"
-NO_RADIUS = "RADIUS server is not responding"
+NO_RADIUS = NO_ANSWER
+FULL = "session limit reached"
+SHUT = "hotspot service is shutting down"
 FORBIDDEN = "inactivated, not allowed by device-mode"
 # A plain idle logout keeps the MAC cookie; these do not (manual: HotSpot, "MAC cookie").
 FORGETS_COOKIE = ("user-request", "admin-reset", "session-timeout", "traffic-limit")
+# How many guests at once a licence level allows (vendors' tables); others: any number.
+SEATS = {0: 1, 1: 1, 3: 1, 4: 200, 5: 500}
 
 
 class Hotspot:
     """Tables, hosts, sessions and cookies. Everything happens under `lock`; RADIUS is asked outside it."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, clock: Callable[[], float], interfaces: Callable[[], list[str]], pools: Callable[[], list[str]]
+    ) -> None:
         self.clock = clock  # seconds, only going forward; add to it to let time pass
         self._jumped = 0.0
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
-        self.radius: Radius | None = None
         self.log: Callable[[str], object] = lambda line: None
         self.profiles = menus.user_profiles()
         self.server_profiles = menus.server_profiles()
-        self.servers = menus.servers(self.server_profiles)
-        self.servers.add({"name": "hotspot1"})
-        self.server_profiles.change("*0", {"login-by": "mac-cookie,http-pap"})
+        self.servers = menus.servers(self.server_profiles, interfaces, pools)
         self.users = menus.users(self.profiles, self.servers)
         self.bindings = menus.bindings()
         self.radius_servers = menus.radius_servers()
+        self.nas = Nas(self.radius_servers)
+        self.stays = Stays(self.users, self.profiles)
         self.hosts: dict[str, Host] = {}
-        self.sessions: dict[str, Session] = {}
         self.cookies: dict[str, Cookie] = {}
+        self.arrived: Callable[[Host], None] = lambda host: None
+        self.licence_level = 6
+        self.carried = (0, 0)  # bytes from guests and to them, all sessions ever
+        self._hosts_by_ip: dict[str, Host] = {}
+        self._cookie_ids: dict[str, str] = {}  # by MAC, which has at most one
         self._next_id = 1
-        self._boots, self._stays = secrets.randbelow(64), 0
-        self._books: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._bookkeeper: threading.Thread | None = None
+
+    def make(self, *, bare: bool, folder: str) -> None:
+        """As the router comes: one server on the bridge, or none at all."""
+        self.server_profiles.plant(name="default", default="true", html_directory=folder, login_by="cookie,http-chap")
+        if not bare:
+            profile = next(iter(self.server_profiles.rows.values()))
+            profile["login-by"] = "mac-cookie,http-pap"
+            self.servers.plant(name="hotspot1", interface="bridge", address_pool="hs-pool-1")
+
+    @property
+    def sessions(self) -> dict[str, Session]:
+        """Everybody who is online, by id."""
+        return self.stays.sessions
+
+    @property
+    def radius(self) -> Radius | None:
+        """Who is asked in place of the servers in /radius."""
+        return self.nas.instead
+
+    @radius.setter
+    def radius(self, radius: Radius | None) -> None:
+        self.nas.instead = radius
 
     def now(self) -> float:
         return self.clock() + self._jumped
@@ -57,21 +81,51 @@ class Hotspot:
             self._jumped += seconds
             self.tick()
 
-    # Hosts.
+    # Hosts and servers.
 
-    def arrive(self, mac: str, ip: str) -> Host:
-        """A device shows itself; a MAC cookie may log it straight in."""
+    def arrive(self, mac: str, ip: str, server: str = "", *, anew: bool = False) -> Host:
+        """A device shows itself; its MAC or a MAC cookie may log it straight in.
+
+        On another server it is another host: what it left behind there ends, as when it is out of range. `anew`: it
+        joined the WiFi just now, so its MAC is tried again.
+        """
         with self.lock:
             host = self.hosts.get(mac)
+            if host is not None and server not in ("", host.server):
+                self.leave(host, "lost-carrier")
+                host = None
+            is_new = host is None
             if host is None:
-                host = self.hosts[mac] = Host(self._new_id(), mac, ip, self.now())
+                host = self.hosts[mac] = Host(self._new_id(), mac, ip, self.now(), server or self._first_server())
                 self._note()
-            host.ip = ip
-        self._come_back(host)
+            if self._hosts_by_ip.get(host.ip) is host:
+                del self._hosts_by_ip[host.ip]
+            host.ip, self._hosts_by_ip[ip] = ip, host
+            self.arrived(host)
+        self._come_back(host, by_mac=is_new or anew)
         return host
 
+    def leave(self, host: Host, cause: str) -> None:
+        """A host is gone, and its session with it."""
+        with self.lock:
+            session = self.session_of(host.mac)
+            if session is not None:
+                self.end(session, cause)
+            self.hosts.pop(host.mac, None)
+            if self._hosts_by_ip.get(host.ip) is host:
+                del self._hosts_by_ip[host.ip]
+            self._note()
+
     def host_at(self, ip: str) -> Host | None:
-        return next((host for host in self.hosts.values() if host.ip == ip), None)
+        return self._hosts_by_ip.get(ip)
+
+    def binding_of(self, host: Host) -> str:
+        """`regular`, `bypassed` or `blocked` (/ip/hotspot/ip-binding; the first that fits)."""
+        for row in self.bindings.rows.values():
+            fits = row["mac-address"] in ("", host.mac) and row["address"] in ("", host.ip)
+            if fits and row["disabled"] != "true" and row["server"] in ("all", host.server):
+                return row["type"]
+        return "regular"
 
     def challenge(self, host: Host) -> Challenge:
         """A fresh one for a login page."""
@@ -79,21 +133,33 @@ class Hotspot:
         host.challenges.append(told)
         return told
 
-    def login_by(self) -> str:
-        """The ways of logging in that the first server's profile allows."""
-        rows = self.server_profiles.named(next(iter(self.servers.rows.values()))["profile"])
-        return rows[0]["login-by"] if rows else ""
+    def server_of(self, host: Host | None) -> Row | None:
+        """The server a host belongs to; without a host the first there is."""
+        if host is None:
+            return next(iter(self.servers.rows.values()), None)
+        return next(iter(self.servers.named(host.server)), None)
 
-    def works(self) -> bool:
-        """Is there a hotspot server that is neither disabled nor invalid?"""
-        return any(row["invalid"] == "false" == row["disabled"] for row in self.servers.rows.values())
+    def profile_of(self, host: Host | None) -> Row:
+        """That server's profile; {} when there is none."""
+        server = self.server_of(host)
+        rows = self.server_profiles.named(server["profile"]) if server is not None else []
+        return rows[0] if rows else {}
+
+    def login_by(self, host: Host | None = None) -> list[str]:
+        """The ways of logging in that the host's server allows."""
+        return self.profile_of(host).get("login-by", "").split(",")
+
+    def works(self, host: Host | None = None) -> bool:
+        """Is the host's server, or any of them, neither disabled nor invalid?"""
+        rows = self.servers.rows.values() if host is None else self.servers.named(host.server)
+        return any(row["invalid"] == "false" == row["disabled"] for row in rows)
 
     def forbid(self, forbidden: bool) -> None:
         """Device-mode takes the hotspot away, or gives it back."""
         with self.lock:
             for row in self.servers.rows.values():
                 row["invalid"] = "true" if forbidden else "false"
-                row["comment"] = FORBIDDEN if forbidden else ""
+                row["comment"] = FORBIDDEN if forbidden else row["comment"].replace(FORBIDDEN, "")
             self._note()
 
     # In and out.
@@ -101,32 +167,34 @@ class Hotspot:
     def log_in(self, host: Host, name: str, proofs: list[Proof], how: str) -> str:
         """'' when he is in, else the words of errors.txt. Local users first; RADIUS only for names unknown here."""
         with self.lock:
-            self.tick()
-            if not self.works():
-                return "hotspot service is shutting down"
+            self._settle(name, host.mac)
+            if not self.works(host):
+                return SHUT
             running = self.session_of(host.mac)
             if running is not None and running.user == name:
                 return ""
             rows = [row for row in self.users.named(name) if row["default"] != "true"]
-            if rows or self.radius is None:
+            server = self.server_of(host) or {}
+            offices = [] if rows else self.nas.offices(self.profile_of(host), host, server.get("interface", ""))
+            if not offices:
                 return self._log_in_locally(host, rows, proofs, how)
-            radius = self.radius
-        return self._log_in_by_radius(radius, host, name, proofs, how)
+        return self._log_in_by_radius(offices, host, name, proofs, how)
 
     def session_of(self, mac: str) -> Session | None:
-        return next((session for session in self.sessions.values() if session.mac == mac), None)
+        return self.stays.of_mac(mac)
 
     def end(self, session: Session, cause: str, after_s: float | None = None) -> None:
         """A stay ends: counters go to the user's row, the cookie may go, RADIUS is told."""
         with self.lock:
-            if self.sessions.pop(session.id, None) is None:
+            row = self.stays.user_row(session)
+            if not self.stays.take(session):
                 return
             seconds = int(self.now() - session.since) if after_s is None else round(after_s)
-            if session.accepted is None:
-                self._count(session, seconds)
+            if row is not None:
+                _count(row, session, seconds)
             if cause in FORGETS_COOKIE:
-                self.cookies = {key: kept for key, kept in self.cookies.items() if kept.mac != session.mac}
-            self._account("stop", session, seconds)
+                self.forget_cookie(self._cookie_ids.get(session.mac, ""))
+            self._account("stop", session, seconds, cause)
             self._note()
             self.log(f"{session.user} is offline after {seconds} s ({cause})")
 
@@ -138,53 +206,40 @@ class Hotspot:
                 raise Trap(f"{mac} is not logged in")
             session.bytes_in += bytes_in
             session.bytes_out += bytes_out
-            self.tick()
+            session.busy_at = self.now()
+            self.carried = (self.carried[0] + bytes_in, self.carried[1] + bytes_out)
+            self._judge(session)
 
     def tick(self) -> None:
         """End what is over by now, and tell RADIUS how the rest goes."""
         with self.lock:
-            now = self.now()
             for session in list(self.sessions.values()):
-                left_s, left_bytes = self.time_left(session), self._bytes_left(session)
-                if left_s is not None and left_s <= 0:
-                    self.end(session, "session-timeout", now - session.since + left_s)
-                elif left_bytes is not None and left_bytes <= 0:
-                    self.end(session, "traffic-limit")
-                elif self._is_report_due(session):
-                    session.told_at = now
-                    self._account("interim", session, int(now - session.since))
-            for key, cookie in list(self.cookies.items()):
-                if cookie.expires_at <= now:
-                    del self.cookies[key]
+                self._judge(session)
+            now = self.now()
+            for cookie in [cookie for cookie in self.cookies.values() if cookie.expires_at <= now]:
+                self.forget_cookie(cookie.id)
 
     def time_left(self, session: Session) -> float | None:
         """Seconds until this stay ends by itself; None when nothing limits it."""
-        spent = self.now() - session.since
-        if session.accepted is not None:
-            limit = session.accepted.session_timeout_s
-            return None if limit is None else limit - spent
-        limits = []
-        for row in self.users.named(session.user)[:1]:
-            if _is_limit(row["limit-uptime"]):
-                limits.append(int(row["limit-uptime"]) - int(row["uptime"]) - spent)
-            for profile in self.profiles.named(row["profile"]):
-                if _is_limit(profile["session-timeout"]):
-                    limits.append(int(profile["session-timeout"]) - spent)
-        return min(limits, default=None)
+        return self.stays.time_left(session, self.now())
 
     def rate_of(self, session: Session) -> str:
         """The rate limit of a stay, upload/download; '' is none."""
-        if session.accepted is not None and session.accepted.rate:
-            return session.accepted.rate
-        names = [row["profile"] for row in self.users.named(session.user)[:1]] or ["default"]
-        return next((row["rate-limit"] for row in self.profiles.named(names[0])), "")
+        return self.stays.rate_of(session)
+
+    def forget_cookie(self, cookie_id: str) -> None:
+        """The device has to log in again; harmless when there is none."""
+        cookie = self.cookies.pop(cookie_id, None)
+        if cookie is not None:
+            self._cookie_ids.pop(cookie.mac, None)
 
     def reboot(self) -> None:
         """Open stays and their counters are lost, nobody is told; cookies survive in flash."""
         with self.lock:
-            self._boots, self._stays = (self._boots + 1) % 64, 0
-            self.sessions.clear()
+            self.nas.restart()
+            self.stays.clear()
             self.hosts.clear()
+            self._hosts_by_ip.clear()
             self._note()
 
     def reset(self) -> None:
@@ -192,16 +247,10 @@ class Hotspot:
         with self.lock:
             self.reboot()
             self.cookies.clear()
+            self._cookie_ids.clear()
             for table in (self.users, self.profiles):
                 table.clear()
             self._note()
-
-    def close(self) -> None:
-        """Let the last accounting packet out, within reason."""
-        keeper = self._bookkeeper
-        if keeper is not None:
-            self._books.put(None)
-            keeper.join(2.0)
 
     # Helpers, in the order they are called.
 
@@ -212,136 +261,139 @@ class Hotspot:
     def _note(self) -> None:
         self.changed.notify_all()
 
-    def _come_back(self, host: Host) -> None:
+    def _first_server(self) -> str:
+        server = self.server_of(None)
+        return "" if server is None else server["name"]
+
+    def _come_back(self, host: Host, *, by_mac: bool) -> None:
         with self.lock:
-            is_in = self.session_of(host.mac) is not None or "mac-cookie" not in self.login_by()
-            cookies = [] if is_in else [cookie for cookie in self.cookies.values() if cookie.mac == host.mac]
-        for cookie in cookies:
-            if self.log_in(host, cookie.user, [Proof(cookie.password)], "mac-cookie"):
-                with self.lock:
-                    self.cookies.pop(cookie.id, None)  # one that failed is forgotten
+            ways = [] if self.session_of(host.mac) is not None else self.login_by(host)
+            cookie = self.cookies.get(self._cookie_ids.get(host.mac, "")) if "mac-cookie" in ways else None
+        if cookie is not None:
+            if not self.log_in(host, cookie.user, [Proof(cookie.password)], "mac-cookie"):
+                return
+            with self.lock:
+                self.forget_cookie(cookie.id)  # one that failed is forgotten
+        if by_mac and "mac" in ways and self.binding_of(host) == "regular":
+            self._log_in_by_mac(host)
+
+    def _log_in_by_mac(self, host: Host) -> None:
+        """`login-by=mac`: its MAC is the name; the password by mac-auth-mode (manual: HotSpot server profile)."""
+        profile = self.profile_of(host)
+        has_twin = profile["mac-auth-mode"] == "mac-as-username-and-password"
+        local = bool(self.users.named(host.mac))
+        name = host.mac if local else write_mac(host.mac, profile["radius-mac-format"])
+        self.log_in(host, name, [Proof(name if has_twin else profile["mac-auth-password"])], "mac")
+
+    def _settle(self, name: str, mac: str) -> None:
+        """End what is over of those whom a login concerns."""
+        running = self.session_of(mac)
+        for session in [*self.stays.of_user(name), *([running] if running is not None else [])]:
+            self._judge(session)
+
+    def _judge(self, session: Session) -> None:
+        """End one stay if it is over, or report it if that is due."""
+        if session.id not in self.sessions:
+            return
+        now = self.now()
+        end = self.stays.due_end(session, now)
+        if end is not None:
+            self.end(session, end[1], end[0] - session.since)
+        elif self.stays.is_over_bytes(session):
+            self.end(session, "traffic-limit")
+        elif self._is_report_due(session):
+            session.told_at = now
+            self._account("interim", session, int(now - session.since), "")
 
     def _log_in_locally(self, host: Host, rows: list[Row], proofs: list[Proof], how: str) -> str:
-        row = rows[0] if rows else None
+        row = next((row for row in rows if row["server"] in ("all", host.server)), None)
         if row is None or row["disabled"] == "true" or not any(proof.fits(row["password"]) for proof in proofs):
             return WRONG
-        refusal = self._refusal(row, host)
-        if refusal:
-            return refusal
-        self._open(host, row["name"], how, None, row["password"])
-        return ""
+        profile = (self.profiles.named(row["profile"]) or self.profiles.named("default"))[0]
+        refusal = _refusal(row, host) or self._crowd_refusal(row["name"], host, None, profile)
+        if not refusal:
+            self._open(host, row["name"], how, row["password"])
+        return refusal
 
-    def _refusal(self, row: Row, host: Host) -> str:
-        name = row["name"]
-        if row["mac-address"] not in ("", "00:00:00:00:00:00", host.mac):
-            return f"user {name} is not allowed to log in from this MAC address"
-        if _is_limit(row["limit-uptime"]) and int(row["uptime"]) >= int(row["limit-uptime"]):
-            return f"user {name} has reached uptime limit"
-        used = int(row["bytes-in"]) + int(row["bytes-out"])
-        if _is_limit(row["limit-bytes-total"]) and used >= int(row["limit-bytes-total"]):
-            return f"user {name} has reached traffic limit"
-        profile = next(iter(self.profiles.named(row["profile"])), None)
-        shared = profile["shared-users"] if profile else "1"
-        return self._crowd_refusal(name, host, None if shared == "unlimited" else int(shared))
+    def _crowd_refusal(self, name: str, host: Host, terms: Terms | None, profile: Row) -> str:
+        if self.stays.is_crowded(name, host.mac, terms, profile):
+            return f"no more sessions are allowed for user {name}"
+        seats = SEATS.get(self.licence_level)
+        others = len(self.sessions) - (self.session_of(host.mac) is not None)
+        return FULL if seats is not None and others >= seats else ""
 
-    def _crowd_refusal(self, name: str, host: Host, most: int | None) -> str:
-        online = [session for session in self.sessions.values() if session.user == name and session.mac != host.mac]
-        too_many = most is not None and len(online) >= most
-        return f"no more sessions are allowed for user {name}" if too_many else ""
-
-    def _log_in_by_radius(self, radius: Radius, host: Host, name: str, proofs: list[Proof], how: str) -> str:
+    def _log_in_by_radius(self, offices: list[Radius], host: Host, name: str, proofs: list[Proof], how: str) -> str:
         if not proofs:
             return WRONG
-        proof, session_id = proofs[0], self._new_session_id()
-        try:
-            answer = radius.log_in(
-                name, proof.password, mac=host.mac, ip=host.ip, chap=proof.chap, session_id=session_id
-            )
-        except TimeoutError:
-            return NO_RADIUS
-        if isinstance(answer, Rejected):
-            return answer.words or WRONG
+        proof, session_id = proofs[0], self.nas.new_session_id()
+        answer = self.nas.ask(offices, Asking(host, name, proof, session_id))
+        if isinstance(answer, str):
+            return answer or WRONG
+        office, accepted = answer
+        terms = terms_of(accepted)
         with self.lock:
-            refusal = self._crowd_refusal(name, host, answer.port_limit)
+            profile = (self.profiles.named(terms.profile) or self.profiles.named("default"))[0]
+            refusal = self._crowd_refusal(name, host, terms, profile)
             if not refusal:
-                self._open(host, name, how, answer, proof.password, session_id)
+                self._open(host, name, how, proof.password, terms, office, session_id)
             return refusal
 
-    def _new_session_id(self) -> str:
-        """Service, a counter of starts, a counter of stays: RouterOS's Acct-Session-Id."""
-        with self.lock:
-            self._stays += 1
-            return f"80{self._boots:02x}{self._stays:04x}"
-
     def _open(
-        self, host: Host, name: str, how: str, accepted: Accepted | None, password: str, session_id: str = ""
-    ) -> None:
+        self, host: Host, name: str, how: str, password: str, terms: Terms | None = None,
+        office: Radius | None = None, session_id: str = "",
+    ) -> None:  # fmt: skip
         before = self.session_of(host.mac)
         if before is not None:
             self.end(before, "user-request")
         now = self.now()
         session = Session(
-            self._new_id(), name, host.mac, host.ip, now, how, session_id or self._new_session_id(), accepted,
-            told_at=now,
+            self._new_id(), name, host.mac, host.ip, now, how, session_id or self.nas.new_session_id(), host.server,
+            terms, office, told_at=now, busy_at=now,
         )  # fmt: skip
-        self.sessions[session.id] = session
+        self.stays.add(session)
         self._leave_cookie(session, password)
-        self._account("start", session, 0)
+        self._account("start", session, 0, "")
         self._note()
         self.log(f"{name} is online from {host.mac} ({how})")
 
     def _leave_cookie(self, session: Session, password: str) -> None:
-        if "mac-cookie" not in self.login_by() or not password:
+        """Not for a login by MAC, which needs none."""
+        profile = self.stays.profile_of(session)
+        ways = self.login_by(self.hosts.get(session.mac))
+        if "mac-cookie" not in ways or not password or session.login_by == "mac" or profile["add-mac-cookie"] != "true":
             return
-        names = [row["profile"] for row in self.users.named(session.user)[:1]] or ["default"]
-        for profile in self.profiles.named(names[0]):
-            if profile["add-mac-cookie"] == "true":
-                self.cookies = {key: kept for key, kept in self.cookies.items() if kept.mac != session.mac}
-                expires_at = self.now() + int(profile["mac-cookie-timeout"])
-                cookie = Cookie(self._new_id(), session.user, password, session.mac, expires_at)
-                self.cookies[cookie.id] = cookie
+        self.forget_cookie(self._cookie_ids.get(session.mac, ""))
+        expires_at = self.now() + int(profile["mac-cookie-timeout"])
+        cookie = Cookie(self._new_id(), session.user, password, session.mac, expires_at)
+        self.cookies[cookie.id], self._cookie_ids[cookie.mac] = cookie, cookie.id
 
     def _is_report_due(self, session: Session) -> bool:
-        every_s = session.accepted.interim_s if session.accepted is not None else None
-        return every_s is not None and self.now() - session.told_at >= max(1, every_s)
+        if session.terms is None:
+            return False
+        told = self.profile_of(self.hosts.get(session.mac)).get("radius-interim-update", "received")
+        every_s = session.terms.interim_s if told == "received" else int(told)
+        return bool(every_s) and self.now() - session.told_at >= (every_s or 0)
 
-    def _bytes_left(self, session: Session) -> int | None:
-        used = session.bytes_in + session.bytes_out
-        if session.accepted is not None:
-            limit = session.accepted.total_limit
-            return None if limit is None else limit - used
-        for row in self.users.named(session.user)[:1]:
-            if _is_limit(row["limit-bytes-total"]):
-                return int(row["limit-bytes-total"]) - int(row["bytes-in"]) - int(row["bytes-out"]) - used
-        return None
-
-    def _count(self, session: Session, seconds: int) -> None:
-        for row in self.users.named(session.user)[:1]:
-            added = {"uptime": seconds, "bytes-in": session.bytes_in, "bytes-out": session.bytes_out}
-            for name, more in added.items():
-                row[name] = str(int(row[name]) + more)
-
-    def _account(self, kind: Literal["start", "interim", "stop"], session: Session, seconds: int) -> None:
-        """Written down now, sent by a thread of its own: a silent RADIUS server keeps nobody waiting."""
-        if session.accepted is None or self.radius is None:
-            return
-        send = partial(
-            self.radius.account, kind, username=session.user, mac=session.mac, ip=session.ip,
-            session_id=session.session_id, class_=session.accepted.class_, seconds=seconds,
-            bytes_in=session.bytes_in, bytes_out=session.bytes_out,
-        )  # fmt: skip
-        if self._bookkeeper is None:
-            self._bookkeeper = threading.Thread(target=self._keep_books, daemon=True)
-            self._bookkeeper.start()
-        self._books.put(send)
-
-    def _keep_books(self) -> None:
-        while (send := self._books.get()) is not None:
-            try:
-                send()
-            except OSError as error:  # a time-out is one too
-                log.warning("an accounting packet was not answered: %s", error)
+    def _account(self, kind: Report, session: Session, seconds: int, cause: str) -> None:
+        if self.profile_of(self.hosts.get(session.mac)).get("radius-accounting") != "false":
+            self.nas.account(kind, session, seconds, cause)
 
 
-def _is_limit(value: str) -> bool:
-    return value not in ("", "0")
+def _refusal(row: Row, host: Host) -> str:
+    name = row["name"]
+    if row["mac-address"] not in ("", "00:00:00:00:00:00", host.mac):
+        return f"user {name} is not allowed to log in from this MAC address"
+    if is_limit(row["limit-uptime"]) and int(row["uptime"]) >= int(row["limit-uptime"]):
+        return f"user {name} has reached uptime limit"
+    used = {"in": int(row["bytes-in"]), "out": int(row["bytes-out"])}
+    used["total"] = used["in"] + used["out"]
+    limits = {way: row[f"limit-bytes-{way}"] for way in used}
+    if any(is_limit(limit) and used[way] >= int(limit) for way, limit in limits.items()):
+        return f"user {name} has reached traffic limit"
+    return ""
+
+
+def _count(row: Row, session: Session, seconds: int) -> None:
+    """The user's row grows when a stay ends."""
+    for name, more in (("uptime", seconds), ("bytes-in", session.bytes_in), ("bytes-out", session.bytes_out)):
+        row[name] = str(int(row[name]) + more)

@@ -1,7 +1,15 @@
 """The tables of a hotspot router and their properties (command trees of RouterOS 7.9 to 7.24)."""
 
-from edge.simulators.router.tables import Column, Row, Table
+import re
+from collections.abc import Callable
 
+from edge.simulators.router.tables import Column, Row, Table, same_name
+
+WAYS = ("mac", "cookie", "http-chap", "https", "http-pap", "trial", "mac-cookie")
+MAC_FORMS = (
+    "XX:XX:XX:XX:XX:XX", "XXXX:XXXX:XXXX", "XXXXXX:XXXXXX", "XX-XX-XX-XX-XX-XX", "XXXXXX-XXXXXX", "XXXXXXXXXXXX",
+    "XX XX XX XX XX XX",
+)  # fmt: skip
 _NO_LIMIT = ("", "0")
 _FLAG = Column("flag", "false")
 _COUNTER = Column("number", "0", readonly=True)
@@ -77,7 +85,7 @@ def users(profiles: Table, servers: Table) -> Table:
 
 def server_profiles() -> Table:
     """/ip/hotspot/profile"""
-    table = Table(
+    return Table(
         {
             "name": Column(),
             "hotspot-address": Column(default="0.0.0.0"),
@@ -87,9 +95,11 @@ def server_profiles() -> Table:
             "rate-limit": Column(),
             "http-proxy": Column(default="0.0.0.0:0"),
             "smtp-server": Column(default="0.0.0.0"),
-            "login-by": Column(default="cookie,http-chap"),
+            "login-by": Column("names", "cookie,http-chap", lambda: WAYS),
             "http-cookie-lifetime": Column("duration", "259200"),
-            "mac-auth-mode": Column(default="mac-as-username"),
+            "mac-auth-mode": Column(
+                "name", "mac-as-username", lambda: ("mac-as-username", "mac-as-username-and-password")
+            ),
             "mac-auth-password": Column(is_secret=True),
             "split-user-domain": Column("flag", "false"),
             "ssl-certificate": Column(default="none", absent=("", "none")),
@@ -102,22 +112,22 @@ def server_profiles() -> Table:
             "radius-default-domain": Column(),
             "radius-location-id": Column(),
             "radius-location-name": Column(),
-            "radius-mac-format": Column(default="XX:XX:XX:XX:XX:XX"),
+            "radius-mac-format": Column("name", MAC_FORMS[0], lambda: MAC_FORMS),
             "nas-port-type": Column(default="wireless-802.11"),
             "install-hotspot-queue": Column("flag", "false"),
-        }
+            "default": Column("flag", "", readonly=True),
+        },
+        same_name,
     )
-    table.add({"name": "default"})
-    return table
 
 
-def servers(profiles: Table) -> Table:
+def servers(profiles: Table, interfaces: Callable[[], list[str]], pools: Callable[[], list[str]]) -> Table:
     """/ip/hotspot; `invalid` and `comment` are set when device-mode forbids it."""
-    table = Table(
+    return Table(
         {
             "name": Column(),
-            "interface": Column(default="bridge"),
-            "address-pool": Column(default="none"),
+            "interface": Column("name", "", interfaces),
+            "address-pool": Column("name", "none", pools, words=("none",)),
             "profile": Column("name", "default", profiles.names),
             "addresses-per-mac": Column("number", "2", words=("unlimited",)),
             "idle-timeout": Column("duration", "300", words=("none",)),
@@ -127,9 +137,10 @@ def servers(profiles: Table) -> Table:
             "proxy-status": Column(default="running", readonly=True),
             "invalid": Column("flag", "false", readonly=True),
             "disabled": _FLAG,
-        }
+        },
+        same_name,
+        required=("name", "interface"),
     )
-    return table
 
 
 def bindings() -> Table:
@@ -140,15 +151,30 @@ def bindings() -> Table:
             "address": Column(),
             "to-address": Column(),
             "server": Column(default="all"),
-            "type": Column(default="regular"),
+            "type": Column("name", "regular", lambda: ("regular", "bypassed", "blocked")),
             "comment": Column(),
             "disabled": _FLAG,
         }
     )
 
 
+def is_timeout(text: str) -> bool:
+    """`300ms`, `3s`: ten milliseconds to a minute."""
+    return 0.01 <= read_timeout(text) <= 60
+
+
+def read_timeout(text: str) -> float:
+    """`300ms`, `3s`, `1s100ms`, `3` → seconds; 0 for what is no such time."""
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0}
+    if text.isascii() and text.isdigit():
+        return float(text)
+    if not re.fullmatch(r"(?:\d+(?:ms|s|m))+", text, re.ASCII):
+        return 0.0
+    return sum(int(count) * units[unit] for count, unit in re.findall(r"(\d+)(ms|s|m)", text))
+
+
 def radius_servers() -> Table:
-    """/radius; what stands here is kept, the simulator asks whoever its `radius` attribute names."""
+    """/radius; the simulator's `radius` attribute stands in for all of it."""
     return Table(
         {
             "service": Column(),
@@ -158,12 +184,14 @@ def radius_servers() -> Table:
             "secret": Column(is_secret=True),
             "authentication-port": Column("number", "1812"),
             "accounting-port": Column("number", "1813"),
-            "timeout": Column(default="300ms"),
+            "timeout": Column(default="300ms", check=is_timeout),
             "accounting-backup": _FLAG,
             "realm": Column(),
             "src-address": Column(),
             "protocol": Column(default="udp"),
-            "require-message-auth": Column(default="yes-for-request-resp"),
+            "require-message-auth": Column(
+                "name", "yes-for-request-resp", lambda: ("no", "yes-for-request-resp"), since=(7, 15)
+            ),
             "comment": Column(),
             "disabled": _FLAG,
         }

@@ -1,12 +1,16 @@
 """The pretend hotspot's own web pages: the captive redirect, login, status, logout.
 
+A page that somebody put into the hotspot's folder (/file) is served in place of the simulator's own.
+
 A real router knows a guest by the MAC and address he comes from. All guests of the simulator come from loopback, so a
 guest says who he is: `?mac=…&ip=…` in the address, else the headers X-Sim-MAC and X-Sim-IP, else a cookie the
-simulator gives to every browser that says nothing, which makes each browser a guest of its own.
+simulator gives to every browser that says nothing, which makes each browser a guest of its own. `server=…` or
+X-Sim-Server names the hotspot server, on a router that has several.
 """
 
 import html
 import ipaddress
+import json
 import secrets
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -14,10 +18,16 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from edge.errors import BadInput
 from edge.simulators.router.guests import Host, proofs_of
 from edge.simulators.router.machine import Machine
+from edge.simulators.router.templates import render
 from edge.values.mac import read_mac
 
 CHAP_MISSING = "web browser did not send challenge response (try again, enable JavaScript)"
 COOKIE = "sim-guest"
+PORTAL_VARIABLES = (
+    "mac", "ip", "username", "link-login-only", "link-orig", "identity", "server-name", "error", "chap-id",
+    "chap-challenge",
+)  # fmt: skip
+TYPES = {"css": "text/css", "js": "text/javascript", "txt": "text/plain", "svg": "image/svg+xml"}
 _STYLE = "font-family:sans-serif;max-width:24em;margin:2em auto;padding:0 1em;line-height:1.5"
 
 
@@ -63,6 +73,9 @@ class Pages:
 
     def _guest(self, visit: Visit, query: dict[str, str]) -> tuple[Host, dict[str, str]]:
         """Who is asking, and a cookie for browsers that do not say."""
+        spot = self._machine.hotspot
+        server = query.get("server", "") or visit.headers.get("x-sim-server", "")
+        server = server if spot.servers.named(server) else ""
         kept = _cookies(visit.headers.get("cookie", "")).get(COOKIE, "")
         kept_mac, _, kept_ip = kept.partition("|")
         claims = [
@@ -73,9 +86,9 @@ class Pages:
         for mac, ip in claims:
             known = _read_claim(mac, ip)
             if known is not None:
-                return self._machine.hotspot.arrive(*known), {}
+                return spot.arrive(*known, server), {}
         mac, ip = self._invent(visit.client)
-        return self._machine.hotspot.arrive(mac, ip), {"Set-Cookie": f"{COOKIE}={mac}|{ip}; Path=/; SameSite=Lax"}
+        return spot.arrive(mac, ip, server), {"Set-Cookie": f"{COOKIE}={mac}|{ip}; Path=/; SameSite=Lax"}
 
     def _invent(self, client: str) -> tuple[str, str]:
         """From elsewhere than loopback a guest keeps his address; a private MAC is made from it."""
@@ -87,53 +100,122 @@ class Pages:
         return mac, f"10.5.51.{2 + number[3] % 250}" if address.is_loopback else client
 
     def _route(self, visit: Visit, path: str, told: dict[str, str], host: Host) -> Page:
+        spot = self._machine.hotspot
+        binding = spot.binding_of(host)
+        if binding == "blocked":
+            return Page(403, _page("Blocked", "<p>This device is blocked.</p>"))
         if path == "/login":
             return self._log_in(told, host) if "username" in told else self._login_page(told, host, "")
         if path == "/logout":
-            return self._log_out(host)
+            return self._log_out(told, host)
         if path == "/status":
-            return self._status(host)
-        if self._machine.hotspot.session_of(host.mac) is None:
-            return self._capture(visit, host)
-        return _internet(path)
+            return self._status(told, host)
+        if path == "/api":
+            return self._api(told, host)
+        own = self._own(path.removeprefix("/"), host) if "/" not in path[1:] else None
+        if own is not None:
+            return self._render(path[1:], own, self._variables(told, host))
+        if binding == "bypassed" or spot.session_of(host.mac) is not None:
+            return _internet(path)
+        return self._capture(visit, told, host)
 
-    def _capture(self, visit: Visit, host: Host) -> Page:
+    def _capture(self, visit: Visit, told: dict[str, str], host: Host) -> Page:
         """Nobody gets anywhere before he has logged in."""
         origin = visit.target
         if not origin.startswith("http://"):
             origin = f"http://{visit.headers.get('host', 'neverssl.com')}{origin}"
+        for name in ("rlogin.html", "redirect.html"):
+            own = self._own(name, host)
+            if own is not None:
+                return self._render(name, own, self._variables(told | {"dst": origin}, host))
         return _redirect(f"{self._link(host)}&{urlencode({'dst': origin})}")
 
     def _login_page(self, told: dict[str, str], host: Host, error: str) -> Page:
         if not error and self._machine.hotspot.session_of(host.mac) is not None:
             return _redirect(self._link(host, "status"))
         variables = self._variables(told, host, error)
+        for name in ("flogin.html", "login.html") if error else ("login.html",):
+            own = self._own(name, host)
+            if own is not None:
+                return self._render(name, own, variables)
         if self._machine.portal_url:
             joint = "&" if "?" in self._machine.portal_url else "?"
-            return _redirect(f"{self._machine.portal_url}{joint}{urlencode(variables)}")
+            shown = {name: variables[name] for name in PORTAL_VARIABLES if name in variables}
+            return _redirect(f"{self._machine.portal_url}{joint}{urlencode(shown)}")
         return Page(200, _login_form(variables))
 
-    def _variables(self, told: dict[str, str], host: Host, error: str) -> dict[str, str]:
-        """What RouterOS's login page knows (manual: Hotspot customisation)."""
+    def _own(self, name: str, host: Host) -> str | None:
+        """A page that somebody put into the folder of the host's server."""
+        profile = self._machine.hotspot.profile_of(host)
+        for folder in (profile.get("html-directory-override", ""), profile.get("html-directory", "")):
+            contents = self._machine.files.page(folder, name) if folder else None
+            if contents is not None:
+                return contents
+        return None
+
+    def _render(self, name: str, contents: str, variables: dict[str, str]) -> Page:
+        """Pages are filled in; what else lies in the folder goes out as it is."""
+        suffix = name.rpartition(".")[2].lower()
+        if suffix not in ("html", "json"):
+            return Page(200, contents, {"Content-Type": TYPES.get(suffix, "application/octet-stream")})
+        ready = render(contents, variables)
+        kind = {"Content-Type": "application/captive+json"} if suffix == "json" else {}
+        return Page(ready.status, ready.body, kind | ready.headers)
+
+    def _variables(self, told: dict[str, str], host: Host, error: str = "") -> dict[str, str]:
+        """What RouterOS's pages know (manual: Hotspot customisation)."""
+        spot, login = self._machine.hotspot, self._link(host)
+        origin = told.get("dst", "")
         variables = {
             "mac": host.mac,
             "ip": host.ip,
+            "host-ip": host.ip,
             "username": told.get("username", ""),
-            "link-login-only": self._link(host),
-            "link-orig": told.get("dst", ""),
+            "link-login": f"{login}&{urlencode({'dst': origin})}" if origin else login,
+            "link-login-only": login,
+            "link-logout": self._link(host, "logout"),
+            "link-status": self._link(host, "status"),
+            "link-redirect": origin or self._link(host, "status"),
+            "link-orig": origin,
             "identity": self._machine.identity,
-            "server-name": "hotspot1",
+            "hostname": self.login_url.split("/")[2],
+            "server-name": host.server,
+            "server-address": self.login_url.split("/")[2],
+            "interface-name": (spot.server_of(host) or {}).get("interface", ""),
+            "login-by": ",".join(spot.login_by(host)),
+            "plain-passwd": "no" if "http-chap" in spot.login_by(host) else "yes",
+            "ssl-login": "no",
             "error": error,
-        }
-        if "http-chap" in self._machine.hotspot.login_by():
-            with self._machine.hotspot.lock:
-                given = self._machine.hotspot.challenge(host)
+            "error-orig": error,
+        } | self._stay_variables(host)
+        if "http-chap" in spot.login_by(host) and variables["logged-in"] == "no":
+            with spot.lock:
+                given = spot.challenge(host)
             variables |= {"chap-id": octal(bytes([given.ident])), "chap-challenge": octal(given.challenge)}
         return variables
 
+    def _stay_variables(self, host: Host) -> dict[str, str]:
+        """What the pages know of a stay, if there is one."""
+        spot = self._machine.hotspot
+        with spot.lock:
+            session = spot.session_of(host.mac)
+            if session is None:
+                return {"logged-in": "no"}
+            left_s, up_s = spot.time_left(session), spot.now() - session.since
+            limits = spot.stays.byte_limits(session)
+        told = {"logged-in": "yes", "username": session.user, "login-by": session.login_by,
+                "uptime": self._machine.duration(up_s), "uptime-secs": str(int(up_s)),
+                "bytes-in": str(session.bytes_in), "bytes-out": str(session.bytes_out),
+                "session-id": session.session_id}  # fmt: skip
+        if left_s is not None:
+            told |= {"session-time-left": self._machine.duration(left_s), "session-time-left-secs": str(int(left_s))}
+        if "total" in limits:
+            told["remain-bytes-total"] = str(max(0, limits["total"] - session.bytes_in - session.bytes_out))
+        return told
+
     def _log_in(self, told: dict[str, str], host: Host) -> Page:
         spot = self._machine.hotspot
-        proofs = proofs_of(host, told.get("password", ""), spot.login_by(), spot.now())
+        proofs = proofs_of(host, told.get("password", ""), spot.login_by(host), spot.now())
         how = "http-chap" if proofs and proofs[0].chap else "http-pap"
         error = spot.log_in(host, told["username"], proofs, how) if proofs else CHAP_MISSING
         if error:
@@ -141,20 +223,38 @@ class Pages:
         onward = told.get("dst", "")
         if not onward.startswith(("http://", "https://")):
             onward = self._link(host, "status")
+        own = self._own("alogin.html", host)
+        if own is not None:
+            return self._render("alogin.html", own, self._variables(told | {"dst": onward}, host))
         safe = html.escape(onward)
         words = f'<p>You are logged in.</p><p><a href="{safe}">Go on</a></p>'
         return Page(200, _page("Logged in", words, f'<meta http-equiv="refresh" content="2; url={safe}">'))
 
-    def _log_out(self, host: Host) -> Page:
-        spot = self._machine.hotspot
+    def _log_out(self, told: dict[str, str], host: Host) -> Page:
+        spot, variables = self._machine.hotspot, self._variables(told, host)
         with spot.lock:
             session = spot.session_of(host.mac)
             if session is not None:
                 spot.end(session, "user-request")
+        own = self._own("logout.html", host)
+        if own is not None:
+            return self._render("logout.html", own, variables)
         again = html.escape(self._link(host))
         return Page(200, _page("Logged out", f'<p>You are logged out.</p><p><a href="{again}">Log in</a></p>'))
 
-    def _status(self, host: Host) -> Page:
+    def _api(self, told: dict[str, str], host: Host) -> Page:
+        """RFC 8908: what a phone that got option 114 asks."""
+        own, variables = self._own("api.json", host), self._variables(told, host)
+        if own is not None:
+            return self._render("api.json", own, variables)
+        is_in = variables["logged-in"] == "yes"
+        answer = {"captive": not is_in, "user-portal-url": self.login_url, "can-extend-session": True}
+        left = {"seconds-remaining": variables.get("session-time-left-secs"),
+                "bytes-remaining": variables.get("remain-bytes-total")}  # fmt: skip
+        answer |= {name: int(value) for name, value in left.items() if value is not None}
+        return Page(200, json.dumps(answer), {"Content-Type": "application/captive+json"})
+
+    def _status(self, told: dict[str, str], host: Host) -> Page:
         spot = self._machine.hotspot
         with spot.lock:
             spot.tick()
@@ -162,6 +262,9 @@ class Pages:
             if session is None:
                 return _redirect(self._link(host))
             left_s, up_s, rate = spot.time_left(session), spot.now() - session.since, spot.rate_of(session)
+        own = self._own("status.html", host)
+        if own is not None:
+            return self._render("status.html", own, self._variables(told, host))
         lines = {
             "Welcome": session.user,
             "Address": session.ip,
@@ -176,8 +279,9 @@ class Pages:
 
     def _link(self, host: Host, page: str = "login") -> str:
         """A page of ours that knows who comes back to it."""
-        base = self.login_url.removesuffix("login")
-        return f"{base}{page}?mac={quote(host.mac, safe=':')}&ip={host.ip}"
+        base, first = self.login_url.removesuffix("login"), self._machine.hotspot.server_of(None)
+        server = "" if first is None or host.server in ("", first["name"]) else f"&server={quote(host.server)}"
+        return f"{base}{page}?mac={quote(host.mac, safe=':')}&ip={host.ip}{server}"
 
 
 def octal(raw: bytes) -> str:

@@ -86,6 +86,13 @@ class Port:
             server.server_close()
             server.cut()
 
+    def close_door(self) -> None:
+        """Refuse whoever comes; who is there stays."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.shutdown()
+            server.server_close()
+
     def cut(self) -> None:
         """Cut off whoever is there; new connections are welcome."""
         if self._server is not None:

@@ -18,6 +18,12 @@ def matches(row: Mapping[str, str], queries: list[str]) -> bool:
     return all(stack)
 
 
+def names_in(queries: list[str]) -> set[str]:
+    """The properties that these words look at."""
+    asked = [word.removeprefix("?") for word in queries]
+    return {word.lstrip("-<>=").partition("=")[0] for word in asked if not word.startswith("#")}
+
+
 def _holds(row: Mapping[str, str], asked: str) -> bool:
     if asked.startswith("-"):
         return asked[1:] not in row

@@ -20,7 +20,7 @@ ACCOUNTING_REQUEST, ACCOUNTING_RESPONSE = 4, 5
 
 # RFC 2865, 5
 USER_NAME, USER_PASSWORD, CHAP_PASSWORD, NAS_IP_ADDRESS, NAS_PORT = 1, 2, 3, 4, 5
-FRAMED_IP_ADDRESS, REPLY_MESSAGE, CLASS, VENDOR_SPECIFIC, SESSION_TIMEOUT = 8, 18, 25, 26, 27
+FRAMED_IP_ADDRESS, REPLY_MESSAGE, CLASS, VENDOR_SPECIFIC, SESSION_TIMEOUT, IDLE_TIMEOUT = 8, 18, 25, 26, 27, 28
 CALLED_STATION_ID, CALLING_STATION_ID, NAS_IDENTIFIER, CHAP_CHALLENGE, NAS_PORT_TYPE = 30, 31, 32, 60, 61
 PORT_LIMIT = 62
 # RFC 2866, 5
@@ -29,7 +29,9 @@ ACCT_SESSION_TIME, ACCT_TERMINATE_CAUSE = 46, 49
 # RFC 2869, 5
 ACCT_INPUT_GIGAWORDS, ACCT_OUTPUT_GIGAWORDS = 52, 53
 MESSAGE_AUTHENTICATOR, ACCT_INTERIM_INTERVAL, NAS_PORT_ID = 80, 85, 87
-RATE_LIMIT, HOST_IP, TOTAL_LIMIT, TOTAL_LIMIT_GIGAWORDS = 8, 10, 17, 18  # MikroTik's own
+# MikroTik's own
+RECV_LIMIT, XMIT_LIMIT, GROUP, RATE_LIMIT, HOST_IP, RECV_GIGAWORDS, XMIT_GIGAWORDS = 1, 2, 3, 8, 10, 14, 15
+TOTAL_LIMIT, TOTAL_LIMIT_GIGAWORDS = 17, 18
 
 WIRELESS_802_11 = 19
 USER_REQUEST = 1  # an Acct-Terminate-Cause
@@ -48,6 +50,10 @@ class Accepted:
     port_limit: int | None
     class_: bytes
     interim_s: int | None
+    idle_s: int | None = None
+    group: str = ""  # the user profile
+    recv_limit: int | None = None  # from the guest
+    xmit_limit: int | None = None  # to him
 
 
 @dataclass(frozen=True)
@@ -62,14 +68,20 @@ class RadiusClient:
 
     def __init__(
         self, host: str, auth_port: int, acct_port: int, secret: str, *, nas_identifier: str,
-        source: str = "127.0.0.1", timeout_s: float = 3.0,
+        source: str = "127.0.0.1", timeout_s: float = 3.0, server: str = "hotspot1", interface: str = "bridge",
+        signs: bool = True, trusts_unsigned: bool = False, count: Callable[[str], None] | None = None,
     ) -> None:  # fmt: skip
+        """`signs`: requests carry a Message-Authenticator; `trusts_unsigned`: answers need none (releases before
+        7.15, or require-message-auth=no). `count` is told of each figure that /radius/monitor shows."""
         self._auth = (host, auth_port)
         self._acct = (host, acct_port)
         self._secret = secret.encode()
         self._nas_identifier = nas_identifier
         self._source = source
         self._timeout_s = timeout_s
+        self._server, self._interface = server, interface
+        self._signs, self._trusts_unsigned = signs, trusts_unsigned
+        self._count = count or (lambda figure: None)
 
     def log_in(
         self, username: str, password: str, *, mac: str, ip: str, chap: tuple[int, bytes, bytes] | None = None,
@@ -87,11 +99,16 @@ class RadiusClient:
             ident, challenge, response = chap
             proof = _attribute(CHAP_PASSWORD, bytes([ident]) + response) + _attribute(CHAP_CHALLENGE, challenge)
         body = self._about(username, mac, ip, session_id) + proof
-        packet = _sign_request(secrets.randbelow(256), authenticator, body, self._secret)
-        reply = self._exchange(packet, self._auth, lambda raw: _is_true_answer(raw, packet, self._secret))
+        if self._signs:
+            packet = _sign_request(secrets.randbelow(256), authenticator, body, self._secret)
+        else:
+            packet = _head(ACCESS_REQUEST, secrets.randbelow(256), len(body)) + authenticator + body
+        reply = self._exchange(packet, self._auth, lambda raw: self._is_answer(raw, packet))
         attributes = read_attributes(reply[20:])
         if reply[0] == ACCESS_ACCEPT:
-            return _read_accept(attributes)
+            self._count("accepts")
+            return read_accept(attributes)
+        self._count("rejects")
         return Rejected(b"\n".join(attributes.get(REPLY_MESSAGE, [])).decode("utf-8", "replace"))
 
     def account(
@@ -109,17 +126,22 @@ class RadiusClient:
         if kind == "stop":
             body += _number(ACCT_TERMINATE_CAUSE, cause)
         head = _head(ACCOUNTING_REQUEST, secrets.randbelow(256), len(body))
-        packet = head + _md5(head, bytes(16), body, self._secret) + body  # RFC 2866, 3: Request Authenticator
+        packet = head + sign(head, bytes(16), body, self._secret) + body  # RFC 2866, 3: Request Authenticator
         self._exchange(
             packet, self._acct,
             lambda raw: raw[0] == ACCOUNTING_RESPONSE and _is_from_server(raw, packet, self._secret),
         )  # fmt: skip
 
+    def _is_answer(self, raw: bytes, request: bytes) -> bool:
+        if self._trusts_unsigned and raw[0] in (ACCESS_ACCEPT, ACCESS_REJECT):
+            return _is_from_server(raw, request, self._secret)
+        return _is_true_answer(raw, request, self._secret)
+
     def _about(self, username: str, mac: str, ip: str, session_id: str) -> bytes:
         """Who and where: what RouterOS's hotspot sends with every request."""
         texts = (
             (NAS_IDENTIFIER, self._nas_identifier), (USER_NAME, username), (CALLING_STATION_ID, mac),
-            (CALLED_STATION_ID, "hotspot1"), (NAS_PORT_ID, "bridge"), (ACCT_SESSION_ID, session_id),
+            (CALLED_STATION_ID, self._server), (NAS_PORT_ID, self._interface), (ACCT_SESSION_ID, session_id),
         )  # fmt: skip
         body = b"".join(_attribute(number, text.encode()) for number, text in texts if text)
         body += _number(NAS_PORT_TYPE, WIRELESS_802_11) + _number(NAS_PORT, 0x80000001)
@@ -130,7 +152,8 @@ class RadiusClient:
         """Send the same packet up to three times (RFC 2865, 2.5); what is no good answer is dropped unseen."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
             line.bind((self._source, 0))
-            for _ in range(TRIES):
+            for attempt in range(TRIES):
+                self._count("resends" if attempt else "requests")
                 line.sendto(packet, server)
                 deadline = time.monotonic() + self._timeout_s
                 while (left_s := deadline - time.monotonic()) > 0:
@@ -139,8 +162,10 @@ class RadiusClient:
                         raw, sender = line.recvfrom(MOST_BYTES)
                     except TimeoutError:
                         break
-                    if sender == server and _is_packet(raw) and raw[1] == packet[1] and is_good(raw):
+                    if sender == server and is_packet(raw) and raw[1] == packet[1] and is_good(raw):
                         return raw
+                    self._count("bad-replies")
+            self._count("timeouts")
         raise TimeoutError("RADIUS server is not responding")
 
 
@@ -179,19 +204,28 @@ def _split(body: bytes) -> list[tuple[int, bytes]]:
     return pairs
 
 
-def _read_accept(attributes: Attributes) -> Accepted:
+def read_accept(attributes: Attributes) -> Accepted:
+    """What these attributes grant; a CoA speaks in the same ones."""
+
     def number(name: int) -> int | None:
         value = attributes.get(name, [b""])[0]
         return int.from_bytes(value, "big") if len(value) == 4 else None
 
-    low, high = number(-TOTAL_LIMIT), number(-TOTAL_LIMIT_GIGAWORDS)
+    def limit(low_name: int, high_name: int) -> int | None:
+        low, high = number(-low_name), number(-high_name)
+        return None if low is None and high is None else (high or 0) << 32 | (low or 0)
+
     return Accepted(
         session_timeout_s=number(SESSION_TIMEOUT),
         rate=attributes.get(-RATE_LIMIT, [b""])[0].decode("utf-8", "replace"),
-        total_limit=None if low is None and high is None else (high or 0) << 32 | (low or 0),
+        total_limit=limit(TOTAL_LIMIT, TOTAL_LIMIT_GIGAWORDS),
         port_limit=number(PORT_LIMIT),
         class_=attributes.get(CLASS, [b""])[0],
         interim_s=number(ACCT_INTERIM_INTERVAL),
+        idle_s=number(IDLE_TIMEOUT),
+        group=attributes.get(-GROUP, [b""])[0].decode("utf-8", "replace"),
+        recv_limit=limit(RECV_LIMIT, RECV_GIGAWORDS),
+        xmit_limit=limit(XMIT_LIMIT, XMIT_GIGAWORDS),
     )
 
 
@@ -206,21 +240,30 @@ def _is_true_answer(raw: bytes, request: bytes, secret: bytes) -> bool:
     """RouterOS 7.15+, require-message-auth=yes-for-request-resp: both signatures, or it was never said."""
     if raw[0] not in (ACCESS_ACCEPT, ACCESS_REJECT) or not _is_from_server(raw, request, secret):
         return False
+    place = place_of(raw, MESSAGE_AUTHENTICATOR)
+    if place is None:
+        return False
+    signed = raw[:4] + request[4:20] + raw[20 : place + 2] + bytes(16) + raw[place + 18 :]
+    return hmac.compare_digest(hmac.digest(secret, signed, "md5"), raw[place + 2 : place + 18])
+
+
+def place_of(raw: bytes, wanted: int) -> int | None:
+    """Where in a packet the first attribute of this number with sixteen bytes begins."""
     place = 20
     for number, value in _split(raw[20:]):
-        if number == MESSAGE_AUTHENTICATOR and len(value) == 16:
-            signed = raw[:4] + request[4:20] + raw[20 : place + 2] + bytes(16) + raw[place + 18 :]
-            return hmac.compare_digest(hmac.digest(secret, signed, "md5"), value)
+        if number == wanted and len(value) == 16:
+            return place
         place += 2 + len(value)
-    return False
+    return None
 
 
 def _is_from_server(raw: bytes, request: bytes, secret: bytes) -> bool:
     """RFC 2865, 3: the Response Authenticator."""
-    return hmac.compare_digest(_md5(raw[:4], request[4:20], raw[20:], secret), raw[4:20])
+    return hmac.compare_digest(sign(raw[:4], request[4:20], raw[20:], secret), raw[4:20])
 
 
-def _is_packet(raw: bytes) -> bool:
+def is_packet(raw: bytes) -> bool:
+    """Is it as long as it says? (RFC 2865, 3)"""
     return len(raw) >= 20 and int.from_bytes(raw[2:4], "big") == len(raw)
 
 
@@ -240,6 +283,11 @@ def _number(number: int, value: int) -> bytes:
 
 def _packed(address: str) -> bytes:
     return ipaddress.IPv4Address(address).packed
+
+
+def sign(head: bytes, authenticator: bytes, body: bytes, secret: bytes) -> bytes:
+    """What stands in a packet's authenticator field: of an answer with the request's (RFC 2865, 3), else with none."""
+    return _md5(head, authenticator, body, secret)
 
 
 def _md5(*parts: bytes) -> bytes:

@@ -17,8 +17,9 @@ def serve(
 ) -> None:
     """Answer as a MikroTik hotspot would until interrupted."""
     simulator = RouterSimulator(
-        host, port, username=username, password=password, http_port=http_port, portal_url=portal_url, log=log
-    )
+        host, port, username=username, password=password, http_port=http_port, portal_url=portal_url, log=log,
+        coa_port=None,
+    )  # fmt: skip
     with simulator:
         for line in _introduce(simulator, host):
             log(line)
