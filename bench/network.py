@@ -133,11 +133,13 @@ def converge() -> list[Row]:
             time.sleep(5)
             idle = [_sell(api, 91_000 + n, 0.2) for n in range(100)]
         sweep_s = _sweep()
+    times = (took - (first - began)) / bare
     worst, p50, p99 = max(meanwhile) * 1000, quantile(idle, 0.5) * 1000, quantile(idle, 0.99) * 1000
     return [
         Row("5,000 guests onto an empty router, process start included",
             f"{took:.1f} s ({first - began:.1f} s to the first)", "< 30 s", took < 30),
-        Row("the same, beside the bare commands", f"{bare:.1f} s bare: × {took / bare:.2f}", "< × 2", took / bare < 2),
+        Row("the same from the first guest on, beside bare commands", f"{bare:.1f} s bare: × {times:.2f}", "< × 2",
+            times < 2),
         Row("a new guest let in meanwhile", f"{worst:.0f} ms at worst of 5"),
         Row("new grant → user on the router, idle, 5,000 there", f"p50 {p50:.0f} ms, p99 {p99:.0f} ms", "p50 < 50 ms",
             p50 < 50),

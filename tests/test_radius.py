@@ -1,7 +1,6 @@
 """Radius mode on the wire: Debian's FreeRADIUS reads the box's own rows, asked by radclient and by a pretend router."""
 
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -11,123 +10,64 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge import database, schema
+from edge import database
 from edge.demo import free_udp_port
 from edge.devices import radius
 from edge.devices.radius import FreeRadius
+from edge.devices.radius_files import FILES
 from edge.errors import Unreachable
-from edge.models import Clock, Grant, Plan, Router
+from edge.models import Clock, Grant, Router
 from edge.simulators.router import radius_client
-from edge.simulators.router.radius_client import Accepted, RadiusClient, Rejected, chap_response
+from edge.simulators.router.radius_client import Accepted, RadiusClient, Rejected
 from edge.texts import data_folder
+from tests import radius_shop
+from tests.radius_shop import (
+    ASHA_PHONE,
+    ATTIC,
+    ATTIC_SECRET,
+    CELLAR,
+    GATE,
+    GATE_SECRET,
+    GIB,
+    JUMA_PHONE,
+    NOW,
+    STRANGER,
+    account,
+    by_chap,
+    daemon_over,
+    grant,
+    log_in,
+    radclient,
+    router_at,
+    sessions,
+    wait_for,
+)
 
-pytestmark = [
-    pytest.mark.skipif(not radius.installed(), reason="freeradius is missing: make test installs it where it may"),
-    pytest.mark.skipif(shutil.which("radclient") is None, reason="radclient is missing: make test installs it"),
-]
-
-# Years before the machine's clock: what holds now is the box's own clock row.
-NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-GATE, ATTIC, CELLAR, STRANGER = "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.66"
-GATE_SECRET, ATTIC_SECRET = "gate-of-the-shop-1234", "attic'\"s \\secret %{x} $1"
-ASHA_PHONE, JUMA_PHONE = "AA:BB:CC:00:00:01", "AA:BB:CC:00:00:02"
-GIB = 1 << 30
-
+pytestmark = radius_shop.NEEDED
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A box's database with two routers in mode radius, in a folder with a space in its name."""
-    path = tmp_path_factory.mktemp("the shop") / "edge.db"
-    database.open_database(path)
-    schema.migrate(path)
-    Clock.create(id=1, trusted=True, seen_at=NOW)
-    Plan.create(id=1, name="1 hour", price_cents=2000, seconds=3600, rate="2M/5M")
-    Router.create(name="gate", host=GATE, mode="radius", radius_secret=GATE_SECRET)
-    Router.create(name="attic", host=ATTIC, mode="radius", radius_secret=ATTIC_SECRET)
-    Router.create(name="cellar", host=CELLAR, mode="local", radius_secret="cellar-is-local-1234")
-    yield path
-    database.close_database()
+    """In a folder with a space in its name."""
+    with radius_shop.opened(tmp_path_factory.mktemp("the shop")) as path:
+        yield path
 
 
 @pytest.fixture(scope="module")
 def server(shop: Path) -> Iterator[FreeRadius]:
-    daemon = daemon_over(shop, shop.parent / "radius")
-    daemon.start()
-    yield daemon
-    daemon.stop()
+    with radius_shop.serving(shop) as daemon:
+        yield daemon
 
 
 @pytest.fixture
 def gate(server: FreeRadius) -> RadiusClient:
     return router_at(server, GATE, GATE_SECRET)
-
-
-def daemon_over(path: Path, folder: Path, **told: Any) -> FreeRadius:
-    ports = {"auth_port": free_udp_port(), "acct_port": free_udp_port()} | told
-    return FreeRadius(folder, path, data_folder() / "radius", **{"host": "127.0.0.1"} | ports)
-
-
-def router_at(daemon: FreeRadius, source: str, secret: str, timeout_s: float = 5.0) -> RadiusClient:
-    ports = daemon._ports
-    return RadiusClient("127.0.0.1", ports["auth"], ports["acct"], secret, nas_identifier="gate", source=source,
-                        timeout_s=timeout_s)  # fmt: skip
-
-
-def grant(username: str, **told: Any) -> Grant:
-    columns = {
-        "plan": 1, "username": username, "password": "0123", "seconds": 3600, "rate": "2M/5M", "created_at": NOW,
-        "starts_at": NOW, "ends_at": NOW + timedelta(minutes=10),
-    }  # fmt: skip
-    with database.db.atomic("IMMEDIATE"):
-        return Grant.create(**columns | told)
-
-
-def log_in(
-    router: RadiusClient, name: str, pin: str = "0123", mac: str = ASHA_PHONE, **told: Any
-) -> Accepted | Rejected:
-    return router.log_in(name, pin, mac=mac, ip="10.5.50.9", **{"session_id": "80a00001"} | told)
-
-
-def by_chap(pin: str) -> tuple[int, bytes, bytes]:
-    challenge = secrets.token_bytes(16)
-    return 0xF9, challenge, chap_response(0xF9, pin, challenge)
-
-
-def account(router: RadiusClient, kind: Any, name: str, mac: str = ASHA_PHONE, **told: Any) -> None:
-    usual = {"ip": "10.5.50.9", "session_id": "80a00001", "class_": b"", "seconds": 0, "bytes_in": 0, "bytes_out": 0}
-    router.account(kind, username=name, mac=mac, **usual | told)
-
-
-def radclient(daemon: FreeRadius, kind: str, lines: str, secret: str = GATE_SECRET) -> str:
-    port = daemon._ports["acct" if kind == "acct" else "auth"]
-    asked = subprocess.run(
-        ["radclient", "-x", "-t", "5", "-r", "3", f"127.0.0.1:{port}", kind, secret], input=lines, text=True,
-        capture_output=True, timeout=60, check=False,
-    )  # fmt: skip
-    return asked.stdout.partition("Received ")[2]
-
-
-def sessions(path: Path, name: str) -> list[dict[str, Any]]:
-    with sqlite3.connect(path) as connection:
-        connection.row_factory = sqlite3.Row
-        found = connection.execute("SELECT * FROM radacct WHERE username = ? ORDER BY radacctid", (name,))
-        rows = [dict(row) for row in found]
-    connection.close()
-    return rows
-
-
-def wait_for(holds: Callable[[], object], within_s: float = 30.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
 
 
 def is_well(daemon: FreeRadius) -> bool:
@@ -430,7 +370,7 @@ def test_its_folder_is_private_and_its_environment_bare(
         daemon.probe()
         assert b"not for children" not in Path(f"/proc/{daemon.pid}/environ").read_bytes()
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "radius").iterdir()}
-        assert modes == {"run": 0o700, **dict.fromkeys(radius.FILES, 0o600)}
+        assert modes == {"run": 0o700, **dict.fromkeys(FILES, 0o600)}
         assert stat.S_IMODE((tmp_path / "radius").stat().st_mode) == 0o700
     finally:
         daemon.stop()

@@ -1,11 +1,7 @@
 """FreeRADIUS as a child of the box: its configuration written, its life watched, its health asked on the wire."""
 
-import hashlib
-import hmac
-import ipaddress
 import logging
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -14,18 +10,20 @@ import subprocess
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
 from pathlib import Path
 
+from edge.devices.radius_files import address, plain, port, write_configuration
+from edge.devices.radius_log import READY, SIGNS, SeenLogin, pick_error, read_login
+from edge.devices.radius_wire import ACCESS_ACCEPT, receive, status_request
 from edge.errors import EdgeError, Unreachable
 
 log = logging.getLogger("edge.radius")
 
-FILES = ("radiusd.conf", "queries.conf", "access_reject")
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The box asks its own daemon from here: 127.0.0.1 may be a pretend router with a secret of its own.
 BOX_ADDRESS = "127.77.0.1"
 LINES_KEPT = 200
+LOGINS_KEPT = 5000  # between two takings
 
 START_WITHIN_S = 10.0
 STOP_WITHIN_S = 5.0
@@ -36,21 +34,6 @@ SILENT_PROBES = 3  # alive, but that often without an answer: it hangs
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 LIVED_WELL_S = 60.0
 STUCK_AFTER_S = 60.0
-
-# What the log says of logins and routers (FreeRADIUS 3.2, `log { auth = yes }`), from the start of a line on: a
-# guest may call himself "Login OK".
-STAMP = r"\w{3} \w{3} [ \d]\d [\d:]{8} \d{4} : "
-SIGNS = (
-    ("accepted", re.compile(STAMP + r"Auth: \(\d+\) +Login OK")),
-    ("rejected", re.compile(STAMP + r"Auth: \(\d+\) +(Login incorrect|Invalid user|Multiple logins)")),
-    ("unknown", re.compile(STAMP + r"Error: Ignoring request .* from unknown client (?P<address>[0-9a-fA-F.:]+)")),
-    ("locked", re.compile(STAMP + r"E[Rr]{2}[Oo][Rr]: .*database is locked")),
-)
-TROUBLE = re.compile(rf"({STAMP})?(Error|ERROR): ")
-READY = "Ready to process requests"
-
-ACCESS_ACCEPT, STATUS_SERVER = 2, 12  # RFC 5997
-MESSAGE_AUTHENTICATOR = 80  # RFC 2869, 5.14
 
 
 def installed() -> bool:
@@ -77,6 +60,7 @@ class FreeRadius:
         self._secret = secrets.token_hex(16)
         self._lines: deque[str] = deque(maxlen=LINES_KEPT)
         self._counts: Counter[str] = Counter()
+        self._logins: deque[SeenLogin] = deque(maxlen=LOGINS_KEPT)
         self._last_unknown = ""
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
@@ -133,7 +117,7 @@ class FreeRadius:
         if code is not None:
             self._silent = 0
             if code != ACCESS_ACCEPT:
-                raise Unreachable("RADIUS answers, but cannot read the database: " + _pick_error(self._lines))
+                raise Unreachable("RADIUS answers, but cannot read the database: " + pick_error(self._lines))
             self._require_flow()
             return
         self._silent += 1
@@ -151,7 +135,7 @@ class FreeRadius:
         still_s = time.time() - max(moved_at, self._began_at)
         if still_s > STUCK_AFTER_S:
             raise Unreachable(
-                f"RADIUS answers, but its accounting has stood still for {still_s:.0f} s: {_pick_error(self._lines)}"
+                f"RADIUS answers, but its accounting has stood still for {still_s:.0f} s: {pick_error(self._lines)}"
             )
 
     @property
@@ -173,6 +157,13 @@ class FreeRadius:
     def log_lines(self) -> list[str]:
         """The daemon's last words, oldest first, 200 at most. They name codes, never PINs."""
         return list(self._lines)
+
+    def take_logins(self) -> list[SeenLogin]:
+        """The logins since this was last asked, oldest first, 5,000 at most."""
+        taken = []
+        while self._logins:
+            taken.append(self._logins.popleft())
+        return taken
 
     def _keep_alive(self) -> None:
         """Start it, read it to its end, and start it again, with a pause that grows while it keeps failing."""
@@ -199,14 +190,14 @@ class FreeRadius:
         write_configuration(self._folder, self._templates, self._values())
         if not self._database.exists():
             raise Unreachable(f"RADIUS needs the database, and there is none at {self._database}: run `edge init`")
-        for kind, port in self._ports.items():
-            _require_free(self._host, port, kind)
+        for kind, number in self._ports.items():
+            _require_free(self._host, number, kind)
         checked = subprocess.run(
             self._command("-C"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             errors="replace", env={"PATH": SEARCH_PATH}, cwd=self._folder, timeout=CHECK_WITHIN_S, check=False,
         )  # fmt: skip
         if checked.returncode:
-            raise Unreachable(f"FreeRADIUS refuses its configuration: {_pick_error(checked.stdout.splitlines())}")
+            raise Unreachable(f"FreeRADIUS refuses its configuration: {pick_error(checked.stdout.splitlines())}")
 
     def _run(self) -> None:
         """One life of the daemon, from the fork to its last line. Only this thread waits for it."""
@@ -234,7 +225,7 @@ class FreeRadius:
         self._fault = "RADIUS is being started again"
         if not self._hurry.is_set() and not self._stopping.is_set():
             ended = process.returncode
-            self._fault = f"RADIUS ended by itself: {f'signal {-ended}' if ended < 0 else _pick_error(self._lines)}"
+            self._fault = f"RADIUS ended by itself: {f'signal {-ended}' if ended < 0 else pick_error(self._lines)}"
             log.error("%s", self._fault)
 
     def _read(self, line: str) -> None:
@@ -249,6 +240,9 @@ class FreeRadius:
                 self._counts[name] += 1
                 if name == "unknown":
                     self._last_unknown = found["address"]
+        login = read_login(line, time.time())
+        if login is not None:
+            self._logins.append(login)
 
     def _restart(self, how: signal.Signals = signal.SIGTERM) -> None:
         self._ready.clear()
@@ -271,7 +265,7 @@ class FreeRadius:
                 for _ in range(ASK_TIMES):
                     packet = status_request(self._secret.encode())
                     asker.send(packet)
-                    code = _receive(asker, packet, self._secret.encode())
+                    code = receive(asker, packet, self._secret.encode(), ANSWER_WITHIN_S)
                     if code is not None:
                         return code
             except OSError:
@@ -283,94 +277,24 @@ class FreeRadius:
 
     def _values(self) -> dict[str, str]:
         return {
-            "FOLDER": _plain(self._folder),
-            "DATABASE": _plain(self._database),
-            "HOST": _address(self._host),
-            "AUTH_PORT": str(_port(self._ports["auth"])),
-            "ACCT_PORT": str(_port(self._ports["acct"])),
+            "FOLDER": plain(self._folder),
+            "DATABASE": plain(self._database),
+            "HOST": address(self._host),
+            "AUTH_PORT": str(port(self._ports["auth"])),
+            "ACCT_PORT": str(port(self._ports["acct"])),
             "BOX_ADDRESS": BOX_ADDRESS,
             "BOX_SECRET": self._secret,
         }
 
 
-def write_configuration(folder: Path, templates: Path, values: dict[str, str]) -> None:
-    """Fill the templates' @NAMES@ and write them for this user alone; what was spooled in run/ stays."""
-    for place in (folder, folder / "run"):
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        place.chmod(0o700)
-    for name in FILES:
-        text = (templates / name).read_text(encoding="utf-8")
-        fresh = folder / f"{name}.new"
-        fresh.unlink(missing_ok=True)
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(_fill(name, text, values))
-        fresh.replace(folder / name)
-
-
-def status_request(secret: bytes) -> bytes:
-    """A Status-Server packet with its Message-Authenticator (RFC 5997, 3; RFC 2869, 5.14)."""
-    head = bytes([STATUS_SERVER, secrets.randbelow(256)]) + (38).to_bytes(2, "big") + secrets.token_bytes(16)
-    attribute = bytes([MESSAGE_AUTHENTICATOR, 18])
-    return head + attribute + hmac.digest(secret, head + attribute + bytes(16), "md5")
-
-
-def _receive(asker: socket.socket, request: bytes, secret: bytes) -> int | None:
-    """The code of the reply to this very request (RFC 2865, 3: Response Authenticator); None when none came."""
-    deadline = time.monotonic() + ANSWER_WITHIN_S
-    while (left_s := deadline - time.monotonic()) > 0:
-        asker.settimeout(left_s)
-        try:
-            reply = asker.recv(4096)
-        except TimeoutError:
-            return None
-        if len(reply) < 20 or reply[1] != request[1] or int.from_bytes(reply[2:4], "big") != len(reply):
-            continue
-        proof = hashlib.md5(reply[:4] + request[4:20] + reply[20:] + secret, usedforsecurity=False).digest()
-        if hmac.compare_digest(proof, reply[4:20]):
-            return reply[0]
-    return None
-
-
-def _fill(name: str, text: str, values: dict[str, str]) -> str:
-    def look_up(match: re.Match[str]) -> str:
-        if match[1] not in values:
-            raise EdgeError(f"data/radius/{name}: @{match[1]}@ is no value; known are {', '.join(sorted(values))}")
-        return values[match[1]]
-
-    return re.sub(r"@([A-Z_]+)@", look_up, text)
-
-
-def _plain(path: Path) -> str:
-    """A path as it may stand between double quotes, where FreeRADIUS expands $ and %."""
-    text = str(path)
-    if not text.isprintable() or any(sign in text for sign in "\"'\\$%`{}"):
-        raise EdgeError(f"{text!r}: FreeRADIUS can't use a folder with quotes, \\, $, %, ` or braces in its name")
-    return text
-
-
-def _address(host: str) -> str:
-    """An IPv4 address to listen on, as FreeRADIUS writes it."""
-    try:
-        address = ipaddress.IPv4Address(host)
-    except ValueError:
-        raise EdgeError(f"[radius] host: {host!r} is not an address like 0.0.0.0 or 192.168.88.2") from None
-    return "*" if address.is_unspecified else str(address)
-
-
-def _port(number: int) -> int:
-    if not 0 < number < 65536:
-        raise EdgeError(f"[radius] auth_port, acct_port: {number} is not a port; 1812 and 1813 are usual")
-    return number
-
-
-def _require_free(host: str, port: int, kind: str) -> None:
+def _require_free(host: str, number: int, kind: str) -> None:
     """Say whose the port probably is, before FreeRADIUS says it in its own words."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as tried:
         try:
-            tried.bind((host, port))
+            tried.bind((host, number))
         except OSError as reason:
             raise Unreachable(
-                f"RADIUS can't have {host}, UDP port {port} ({kind}): {reason.strerror}. "
+                f"RADIUS can't have {host}, UDP port {number} ({kind}): {reason.strerror}. "
                 "If Debian's own service holds it: sudo systemctl disable --now freeradius"
             ) from None
 
@@ -393,10 +317,3 @@ def _require(program: str) -> str:
         package = "freeradius" if program == "freeradius" else "util-linux"
         raise Unreachable(f"{program} is not installed: sudo apt-get install {package}")
     return found
-
-
-def _pick_error(log_lines: Iterable[str]) -> str:
-    """The newest lines that tell what went wrong, without their dates; else the last one."""
-    lines = list(log_lines)
-    told = [TROUBLE.sub("", line, count=1) for line in lines if TROUBLE.match(line)][-3:]
-    return "; ".join(told or lines[-1:] or ["it left no word"])[:500]
