@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench import ledger, measures, network
+from bench import ledger, measures, network, radius_logins
 from bench.measures import Row
 
 
@@ -34,7 +34,7 @@ def plan(folder: Path) -> list[tuple[str, Callable[[], list[Row]]]]:
         ("portal", measures.portal), ("callbacks", measures.callbacks), ("local", partial(measures.let_in, "local")),
     ]  # fmt: skip
     if measures.radius_is_there():
-        found.append(("radius", partial(measures.let_in, "radius")))
+        found += [("radius", partial(measures.let_in, "radius")), ("radius", radius_logins.logins)]
     found += [("sustained", measures.sustained), ("idle", measures.idle)]
     shim = slow_flush(folder)
     if shim:

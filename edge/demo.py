@@ -90,7 +90,8 @@ def _toml(stage: Stage, web_port: int, radius_ports: tuple[int, int], secret: st
         f'[web]\nhost = "127.0.0.1"\nport = {web_port}\npublic_url = "http://127.0.0.1:{web_port}"',
         f'[mpesa]\nmode = "simulated"\nbase_url = "{stage.mpesa.base_url}"',
         f'[modem]\nport = "{stage.modem.port}"',
-        f'[radius]\nhost = "127.0.0.1"\nauth_port = {radius_ports[0]}\nacct_port = {radius_ports[1]}',
+        f'[radius]\nhost = "127.0.0.1"\nauth_port = {radius_ports[0]}\nacct_port = {radius_ports[1]}'
+        + (f"\ncoa_port = {stage.garden.coa_port}" if stage.garden is not None else ""),
     ]
     for router in _routers(stage):
         is_radius = router is stage.garden

@@ -7,7 +7,7 @@ from edge.database import db
 from edge.errors import EdgeError
 from edge.models import TABLES, Batch, Breaker, JobMinute, Pause
 from edge.network_models import NETWORK_TABLES
-from edge.radius_views import RADACCT, VIEW_NAMES, VIEWS
+from edge.radius_views import RADACCT, RADACCT_3, VIEW_NAMES, VIEWS
 
 INDEXES = (
     # Partial: the history of finished work costs the claim nothing.
@@ -66,7 +66,7 @@ def _network_that_converges() -> None:
     for view in VIEW_NAMES:
         db.execute_sql(f"DROP VIEW IF EXISTS {view}")
     db.create_tables(NETWORK_TABLES)
-    for statement in (*NETWORK_INDEXES, *VIEWS):
+    for statement in (*NETWORK_INDEXES, *RADACCT_3, *VIEWS):
         db.execute_sql(statement)
 
 

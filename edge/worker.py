@@ -268,6 +268,8 @@ class Workers:
             state, words = "problem", str(reason)
         else:
             state, words = "ok", "answers"
+            stranger = self._radius.last_unknown
+            words += f"; {stranger} asked too, and is no router of this box" if stranger else ""
         last = next((check for check in checks.everything() if check.name == "radius"), None)
         if last is None or last.state != state or now - last.checked_at > timedelta(minutes=1):
             checks.record("radius", state, words, now, "see `edge doctor`; the daemon is started again by itself")

@@ -140,11 +140,9 @@ def _fold_slice(now: datetime) -> int:
 def _end_if_used_up(grant: Grant, now: datetime) -> None:
     """What routers counted needs no clock of ours."""
     used_s, used_bytes = access.used(grant)
-    left = access.left_of(grant, used_s, used_bytes, now)
-    if left.bytes == 0:
-        access.end(grant, "data", now)
-    elif grant.metered and left.seconds == 0:
-        access.end(grant, "time", now)
+    left = access.left_of(grant, used_s, used_bytes, clock.reckoned(now))
+    if left.is_nothing and (left.used_up == "data" or grant.metered):
+        access.end(grant, left.used_up, now)
 
 
 def _close_if_over(now: datetime) -> None:

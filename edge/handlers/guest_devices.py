@@ -59,8 +59,5 @@ def withdraw_device(world: World, now: datetime, mac: str, router_id: int, grant
     for session in accounting.open_sessions(Grant.get_by_id(grant_id), row):
         if session.login.upper() == mac:
             with contextlib.suppress(coa.NoSession):
-                coa.disconnect(
-                    row.host, int(row.facts.get("coa_port") or coa.PORT), row.radius_secret, username=session.login,
-                    ip=session.ip, session_id=session.session_id,
-                )  # fmt: skip
+                world.disconnect(row, session)
     return lambda then: None

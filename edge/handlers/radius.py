@@ -24,7 +24,7 @@ def disconnect_grant(world: World, now: datetime, grant_id: int, router_id: int)
     trouble: Refused | Unreachable | None = None
     for session in sessions:
         try:
-            _disconnect(router, session)
+            world.disconnect(router, session)
         except coa.NoSession:
             unknown.append(session)
         except (Refused, Unreachable) as reason:
@@ -39,18 +39,9 @@ def disconnect_grant(world: World, now: datetime, grant_id: int, router_id: int)
     return (lambda then: accounting.record_gone(gone, "Lost-Carrier", then)) if gone else None
 
 
-def _disconnect(router: Router, session: OpenSession) -> None:
-    coa.disconnect(
-        router.host, int(router.facts.get("coa_port") or coa.PORT), router.radius_secret, username=session.login,
-        ip=session.ip, session_id=session.session_id,
-    )  # fmt: skip
-
-
 def _kick_who_stayed(world: World, router: Router, sessions: list[OpenSession]) -> None:
     """By name and device: another grant's session on the same name does not exist, but another device's may."""
-    api = world.devices.router(
-        router.host, router.port, router.username, router.password, tls=router.tls, server=router.hotspot_server
-    )
+    api = world.router(router)
     online = {(active.user, active.mac) for active in api.active()}
     for session in sessions:
         if (session.login, session.mac) in online:

@@ -1,5 +1,6 @@
 """Routers read each minute, guests logged out by staff, strangers taken off on the owner's word."""
 
+import contextlib
 import logging
 from datetime import datetime
 
@@ -43,7 +44,8 @@ def kick_session(world: World, now: datetime, session_id: int, router_id: int, w
     if row.username:
         world.router(row).kick(known.login if known else session.username, session.mac)
     elif known is not None:
-        _disconnect(row, known)
+        with contextlib.suppress(coa.NoSession):  # it is over: that was what was wanted
+            world.disconnect(row, known)
     else:
         raise Refused(f"the box has no API user on {row.name}, and RADIUS knows no such session: it can't be ended")
     return lambda then: sessions.record_kicked(session_id, who, then)
@@ -65,13 +67,3 @@ def _accounted(session: Session, row: RouterRow) -> OpenSession | None:
         return None
     found = accounting.open_sessions(session.grant, row)
     return next((known for known in found if known.unique_id == session.key), None)
-
-
-def _disconnect(row: RouterRow, known: OpenSession) -> None:
-    try:
-        coa.disconnect(
-            row.host, int(row.facts.get("coa_port") or coa.PORT), row.radius_secret, username=known.login, ip=known.ip,
-            session_id=known.session_id,
-        )  # fmt: skip
-    except coa.NoSession:  # it is over: that was what was wanted
-        return

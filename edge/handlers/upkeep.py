@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from edge import desk, history
-from edge.domain import breakers, checks, clock, events, samples, sessions
+from edge.domain import accounting, breakers, checks, clock, events, samples, sessions
 from edge.errors import DeviceError, Unreachable
 from edge.handlers.world import World, WriteDown
 from edge.settings import Settings
@@ -49,7 +49,7 @@ def tidy(world: World, now: datetime) -> WriteDown | None:
         return None  # what is a week old by a wrong clock may be of today
     while desk.prune(now, retention(world.settings)) > 0:
         pass
-    for forget in (sessions.prune, samples.prune, checks.prune):
+    for forget in (sessions.prune, samples.prune, checks.prune, accounting.trim):
         while forget(now) > 0:
             pass
     history.trim(now)

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from edge.devices import coa
 from edge.devices.opening import Devices
 from edge.devices.router import Router
+from edge.domain.accounting import OpenSession
 from edge.models import Router as RouterRow
 from edge.settings import Settings
 
@@ -35,6 +37,13 @@ class World:
     devices: Devices
     settings: Settings
     progress: Callable[[int, str], None] = _unheard
+
+    def disconnect(self, row: RouterRow, session: OpenSession) -> None:
+        """End a session that came by RADIUS; NoSession when its router does not have it."""
+        coa.disconnect(
+            row.host, int(row.facts.get("coa_port") or self.settings.radius.coa_port), row.radius_secret,
+            username=session.login, ip=session.ip, session_id=session.session_id,
+        )  # fmt: skip
 
     def router(self, row: RouterRow) -> Router:
         """The one connection to this router."""
