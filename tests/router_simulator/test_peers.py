@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,8 @@ import pytest
 
 from edge.simulators.router import RouterSimulator
 
-PEERS = Path(__file__).parent / "peers"
+PEERS = Path(__file__).parent.parent / "peers"
 PEER = PEERS / "librouteros_peer.py"
-
-
-@pytest.fixture
-def gate() -> Iterator[RouterSimulator]:
-    with RouterSimulator() as simulator:
-        yield simulator
 
 
 @pytest.mark.parametrize("version", ["7.19.6 (stable)", "6.42.12 (long-term)"])

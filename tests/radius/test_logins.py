@@ -21,8 +21,8 @@ from edge.models import Clock, Grant, Placement, Router
 from edge.network_models import Device
 from edge.simulators.router import radius_client
 from edge.simulators.router.radius_client import Accepted, RadiusClient, Rejected
-from tests import radius_shop
-from tests.radius_shop import (
+from tests.radius import shop as radius_shop
+from tests.radius.shop import (
     ASHA_PHONE,
     GATE,
     GATE_SECRET,
@@ -42,23 +42,6 @@ from tests.radius_shop import (
 
 pytestmark = radius_shop.NEEDED
 TV = "AA:BB:CC:00:00:77"
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with radius_shop.opened(tmp_path_factory.mktemp("shop")) as path:
-        yield path
-
-
-@pytest.fixture(scope="module")
-def server(shop: Path) -> Iterator[FreeRadius]:
-    with radius_shop.serving(shop) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def gate(server: FreeRadius) -> RadiusClient:
-    return router_at(server, GATE, GATE_SECRET)
 
 
 @pytest.fixture

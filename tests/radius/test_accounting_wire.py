@@ -1,7 +1,6 @@
 """Accounting on the wire: records late, twice, out of order, huge and unknown, each of which ends in one true row."""
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,12 @@ from edge.domain import accounting, clock
 from edge.models import Clock, Grant, Router
 from edge.network_models import Session
 from edge.simulators.router.radius_client import Accepted, RadiusClient, Rejected
-from tests import radius_shop
-from tests.radius_shop import (
+from tests.radius import shop as radius_shop
+from tests.radius.shop import (
     ASHA_PHONE,
     ATTIC,
     ATTIC_SECRET,
     GATE,
-    GATE_SECRET,
     GIB,
     JUMA_PHONE,
     NOW,
@@ -34,23 +32,6 @@ from tests.radius_shop import (
 )
 
 pytestmark = radius_shop.NEEDED
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with radius_shop.opened(tmp_path_factory.mktemp("shop")) as path:
-        yield path
-
-
-@pytest.fixture(scope="module")
-def server(shop: Path) -> Iterator[FreeRadius]:
-    with radius_shop.serving(shop) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def gate(server: FreeRadius) -> RadiusClient:
-    return router_at(server, GATE, GATE_SECRET)
 
 
 @pytest.fixture

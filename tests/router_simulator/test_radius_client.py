@@ -1,22 +1,14 @@
 """The pretend router as a RADIUS client: whom it asks, what it tells, and what it does when RADIUS orders."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
 import requests
 
 from edge.simulators.router import RouterSimulator
 from edge.simulators.router.radius import Chap
 from tests.peers.routeros_wire import ASHA, PHONE, TABLET, form_of, get, unescape, wait_for
-
-
-@pytest.fixture
-def gate() -> Iterator[RouterSimulator]:
-    with RouterSimulator() as simulator:
-        yield simulator
 
 
 @dataclass

@@ -17,23 +17,11 @@ from edge.models import Clock, Grant, Router
 from edge.network_models import Device
 from edge.settings import Settings
 from edge.simulators.router import RouterSimulator
-from tests import radius_shop
-from tests.radius_shop import ASHA_PHONE, ATTIC_SECRET, GATE, GATE_SECRET, GIB, NOW, grant, sessions, wait_for
+from tests.radius import shop as radius_shop
+from tests.radius.shop import ASHA_PHONE, ATTIC_SECRET, GATE, GATE_SECRET, GIB, NOW, grant, sessions, wait_for
 
 pytestmark = radius_shop.NEEDED
 TV = "AA:BB:CC:00:00:77"
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with radius_shop.opened(tmp_path_factory.mktemp("shop")) as path:
-        yield path
-
-
-@pytest.fixture(scope="module")
-def server(shop: Path) -> Iterator[FreeRadius]:
-    with radius_shop.serving(shop) as daemon:
-        yield daemon
 
 
 @pytest.fixture

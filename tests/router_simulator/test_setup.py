@@ -16,19 +16,6 @@ from tests.peers.routeros_wire import PHONE, TABLET, Wire, get, log_in, message,
 OLD, NEW = "6.49.10 (long-term)", "7.19.6 (stable)"
 
 
-@pytest.fixture
-def gate() -> Iterator[RouterSimulator]:
-    with RouterSimulator() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def wire(gate: RouterSimulator) -> Iterator[Wire]:
-    opened = log_in(gate)
-    yield opened
-    opened.socket.close()
-
-
 class Box(BaseHTTPRequestHandler):
     """Where the router fetches pages."""
 

@@ -13,21 +13,7 @@ from edge.simulators.router import RouterSimulator
 from edge.simulators.router.queries import matches
 from edge.simulators.router.tables import Trap
 from edge.simulators.router.words import Malformed, SentenceReader, decode_length, encode_length, encode_sentence
-from tests.peers.routeros_wire import PHONE, TABLET, Wire, log_in
-
-
-@pytest.fixture
-def gate() -> Iterator[RouterSimulator]:
-    with RouterSimulator() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def wire(gate: RouterSimulator) -> Iterator[Wire]:
-    opened = log_in(gate)
-    yield opened
-    opened.socket.close()
-
+from tests.peers.routeros_wire import PHONE, TABLET, Wire
 
 # Words and sentences.
 

@@ -3,28 +3,13 @@
 import hashlib
 import re
 import threading
-from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
 
 from edge.simulators.router import RouterSimulator, rehearsal, serve
-from tests.peers.routeros_wire import ASHA, PHONE, TABLET, Sentence, Wire, form_of, get, log_in, unescape, wait_for
-
-
-@pytest.fixture
-def gate() -> Iterator[RouterSimulator]:
-    with RouterSimulator() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def wire(gate: RouterSimulator) -> Iterator[Wire]:
-    opened = log_in(gate)
-    yield opened
-    opened.socket.close()
-
+from tests.peers.routeros_wire import ASHA, PHONE, TABLET, Sentence, Wire, form_of, get, unescape, wait_for
 
 # Time and limits.
 

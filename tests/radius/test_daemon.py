@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,8 @@ from edge.models import Clock, Grant, Router
 from edge.simulators.router import radius_client
 from edge.simulators.router.radius_client import Accepted, RadiusClient, Rejected
 from edge.texts import data_folder
-from tests import radius_shop
-from tests.radius_shop import (
+from tests.radius import shop as radius_shop
+from tests.radius.shop import (
     ASHA_PHONE,
     ATTIC,
     ATTIC_SECRET,
@@ -51,24 +50,6 @@ from tests.radius_shop import (
 )
 
 pytestmark = radius_shop.NEEDED
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """In a folder with a space in its name."""
-    with radius_shop.opened(tmp_path_factory.mktemp("the shop")) as path:
-        yield path
-
-
-@pytest.fixture(scope="module")
-def server(shop: Path) -> Iterator[FreeRadius]:
-    with radius_shop.serving(shop) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def gate(server: FreeRadius) -> RadiusClient:
-    return router_at(server, GATE, GATE_SECRET)
-
 
 def is_well(daemon: FreeRadius) -> bool:
     try:

@@ -1,0 +1,1 @@
+"""Radius mode with Debian's FreeRADIUS over a box's own rows."""

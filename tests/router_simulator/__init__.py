@@ -1,0 +1,1 @@
+"""The pretend router on the wire, judged by its documentation and by other people's programs."""
