@@ -367,8 +367,7 @@ class Placement(Table):
     alarmed_at = InstantField(null=True)  # staff were told, until it succeeds
     used_s = IntegerField(default=0)  # online at this router ever, by its own counters
     used_bytes = IntegerField(default=0)
-    counted_s = IntegerField(default=0)  # the counters when last read: less than before is a new row, from nought
-    counted_bytes = IntegerField(default=0)
+    counted = JsonField(default=dict)  # the router's counters when last read, a name: see `edge/domain/counters.py`
 
     class Meta:
         table_name = "placements"

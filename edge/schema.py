@@ -29,6 +29,8 @@ INDEXES = (
 NETWORK_INDEXES = (
     "CREATE INDEX IF NOT EXISTS sessions_open ON sessions (router_id, username) WHERE ended_at IS NULL",
     "CREATE INDEX IF NOT EXISTS sessions_of ON sessions (grant_id, started_at) WHERE grant_id IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS sessions_at ON sessions (ip) WHERE ended_at IS NULL",
+    "CREATE INDEX IF NOT EXISTS grants_mac ON grants (mac) WHERE state = 'live'",
     "CREATE INDEX IF NOT EXISTS sessions_past ON sessions (ended_at) WHERE ended_at IS NOT NULL",
 )
 
@@ -59,10 +61,11 @@ def _network_that_converges() -> None:
         ("grants", ("metered BOOLEAN NOT NULL DEFAULT FALSE", "idle_s INTEGER",
                     "why_ended VARCHAR(255) NOT NULL DEFAULT ''")),
         ("placements", ("used_s INTEGER NOT NULL DEFAULT 0", "used_bytes INTEGER NOT NULL DEFAULT 0",
-                        "counted_s INTEGER NOT NULL DEFAULT 0", "counted_bytes INTEGER NOT NULL DEFAULT 0")),
+                        "counted TEXT NOT NULL DEFAULT '{}'")),
     ):  # fmt: skip
         for column in columns:
             db.execute_sql(f"ALTER TABLE {table} ADD COLUMN {column}")
+    db.execute_sql("UPDATE grants SET why_ended = 'time' WHERE state = 'ended'")
     for view in VIEW_NAMES:
         db.execute_sql(f"DROP VIEW IF EXISTS {view}")
     db.create_tables(NETWORK_TABLES)

@@ -251,7 +251,8 @@ class Workers:
         if not Router.any_where("mode = 'radius'"):
             return
         if not radius.installed():
-            checks.record("radius", "problem", "FreeRADIUS is not installed", _now(), "apt-get install freeradius")
+            words, cure = "FreeRADIUS is not installed", "apt-get install freeradius freeradius-utils"
+            self._tell_radius("problem", words, cure, _now())
             return
         told = self.settings.radius
         self._radius = FreeRadius(
@@ -270,9 +271,13 @@ class Workers:
             state, words = "ok", "answers"
             stranger = self._radius.last_unknown
             words += f"; {stranger} asked too, and is no router of this box" if stranger else ""
+        self._tell_radius(state, words, "see `edge doctor`; the daemon is started again by itself", now)
+
+    def _tell_radius(self, state: str, words: str, cure: str, now: datetime) -> None:
+        """Once a minute, or when it changes: the card is not written each five seconds."""
         last = next((check for check in checks.everything() if check.name == "radius"), None)
         if last is None or last.state != state or now - last.checked_at > timedelta(minutes=1):
-            checks.record("radius", state, words, now, "see `edge doctor`; the daemon is started again by itself")
+            checks.record("radius", state, words, now, cure)
 
 
 @transaction

@@ -219,7 +219,7 @@ def test_a_router_that_lost_a_guest_gets_him_again_and_one_that_kept_him_too_lon
     asha, juma, njeri = box.paid(), box.paid(box.juma), box.paid(box.njeri)
     for payment in (asha, juma, njeri):
         place(box, payment, gate)
-    Grant.update(state="ended").where(Grant.id == box.grant(njeri).id).execute()
+    Grant.update(state="ended", why_ended="time").where(Grant.id == box.grant(njeri).id).execute()
     Placement.update(state="gone").where(Placement.grant == box.grant(njeri)).execute()
     here = [known(box.grant(asha)), known(box.grant(njeri)), *(stranger(f"n{i}") for i in range(1200))]
     look = convergence.look_at(gate.id, here, [], box.now)

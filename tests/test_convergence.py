@@ -6,9 +6,9 @@ import pytest
 
 from edge import jobs
 from edge.database import db
-from edge.domain import access, convergence
+from edge.domain import access, checks, convergence
 from edge.models import Grant, Job, Placement, Plan
-from edge.network_models import Device
+from edge.network_models import Device, Session
 from edge.values.hotspot import ActiveSession, KnownUser
 from tests.test_access import known, place, placement, stranger
 
@@ -48,7 +48,6 @@ def test_a_router_that_has_everybody_as_he_should_be_is_left_alone(box, gate):
         ({"disabled": True}, "disabled"),
         ({"profile": "vip"}, "another profile"),
         ({"limit_s": 0}, "stay too long"),
-        ({"limit_s": 86_400}, "stay too long"),
         ({"limit_s": 60}, "too early"),
         ({"limit_bytes": GB}, "limit of data"),
     ],
@@ -59,6 +58,13 @@ def test_a_guest_whom_somebody_changed_by_hand_is_put_right(box, gate, changed, 
     assert placement(grant, gate).state == "wanted"
     assert words in placement(grant, gate).words
     assert [job.args["grant_id"] for job in box.jobs("grant.place", "waiting")] == [grant.id]
+
+
+def test_a_guest_given_a_day_by_hand_is_put_right_when_he_comes(box, gate):
+    grant = paid(box, gate)
+    assert look(box, gate, [known(grant, limit_s=86_400)]).wanted == {}
+    look(box, gate, [known(grant, limit_s=86_400)], [session(grant, uptime_s=5)])
+    assert "stay too long" in placement(grant, gate).words
 
 
 def test_time_given_back_after_an_outage_reaches_the_router(box, gate):
@@ -107,7 +113,8 @@ def test_metered_time_used_at_one_router_is_gone_at_the_other(box, gate, attic):
     grant = paid(box, gate, metered=True)
     access.record_placed(grant.id, attic.id, box.now)
     look(box, gate, [known(grant, uptime_s=1800)])
-    found = look(box, attic, [known(grant)])
+    assert look(box, attic, [known(grant)]).wanted == {}  # he is not there, and each minute it would be another limit
+    found = look(box, attic, [known(grant)], [session(grant, uptime_s=5)])
     assert list(found.wanted.values()) == ["the router would have let this guest stay too long"]
 
 
@@ -116,7 +123,7 @@ def test_a_router_that_was_reset_counts_from_nought_and_nothing_used_comes_back(
     look(box, gate, [known(grant, bytes_used=GB, uptime_s=600)])
     look(box, gate, [])
     assert placement(grant, gate).state == "wanted"
-    access.record_placed(grant.id, gate.id, box.now, is_new=True)
+    access.record_placed(grant.id, gate.id, box.now)
     look(box, gate, [known(grant, bytes_used=GB // 2, uptime_s=60, limit_bytes=GB)])
     assert access.used(grant) == (660, GB + GB // 2)
 
@@ -170,6 +177,92 @@ def test_a_tv_takes_one_of_the_places_of_its_plan(box, gate):
     assert not any(one != other and other.startswith(one) for one in names for other in names)
 
 
+def test_a_tv_that_comes_and_goes_gives_no_data_back(box, gate):
+    grant = paid(box, gate, bytes=10 * GB, devices=2)
+    tv = Device.create(grant=grant, mac="AA:BB:CC:00:00:0A", created_at=box.now)
+    rows = {user.name: user for user in convergence.users_of(grant, access.left(grant, box.now))}
+
+    def row(name, used):
+        user = rows[name]
+        return KnownUser(name, user.comment, user.profile.name, False, 0, used, user.seconds_left, 10 * GB + used)
+
+    look(box, gate, [row(grant.username, 2 * GB), row(tv.mac, 6 * GB)])
+    assert access.used(grant)[1] == 8 * GB
+    tv.delete_instance()
+    look(box, gate, [row(grant.username, 3 * GB)])
+    assert access.used(grant)[1] == 9 * GB
+    look(box, gate, [row(grant.username, 4 * GB)])
+    assert access.left(grant, box.now).bytes == 0
+
+
+def test_one_row_written_anew_counts_no_other_again(box, gate):
+    grant = paid(box, gate, bytes=20 * GB, devices=2)
+    tv = Device.create(grant=grant, mac="AA:BB:CC:00:00:0A", created_at=box.now)
+
+    def row(name, used):
+        return KnownUser(name, f"edge:{grant.id}", "x", False, 0, used, 3600, 20 * GB)
+
+    look(box, gate, [row(grant.username, GB), row(tv.mac, 6 * GB)])
+    look(box, gate, [row(tv.mac, 6 * GB)])
+    access.record_placed(grant.id, gate.id, box.now)
+    look(box, gate, [row(grant.username, 0), row(tv.mac, 6 * GB)])
+    assert access.used(grant)[1] == 7 * GB
+
+
+def test_metered_time_is_told_to_a_router_once_and_not_for_each_device(box, gate):
+    grant = paid(box, gate, metered=True, devices=2)
+    assert convergence.users_of(grant, access.left(grant, box.now))[0].seconds_left == 3600
+
+
+def test_a_silent_guest_is_logged_out_by_the_router_when_his_plan_says_so(box, gate):
+    profile = convergence.profile_of(Grant(plan=1, rate="2M/5M", idle_s=600), 1)
+    assert (profile.idle_s, profile.name) == (600, "edge-plan-00001-2M/5M-600s-001")
+
+
+def test_whoever_is_over_is_taken_off_a_router_that_was_forgotten_and_added_anew(box, gate):
+    grant = paid(box, gate)
+    access.end(grant, "time", box.now)
+    Placement.delete().execute()
+    Job.delete().execute()
+    look(box, gate, [known(grant)])
+    assert [job.args["grant_id"] for job in box.jobs("grant.withdraw", "waiting")] == [grant.id]
+
+
+def test_a_right_that_is_being_taken_over_is_no_ghost(box, gate):
+    grant = paid(box, gate)
+    Placement.delete().execute()
+    grant.put(state="ended", why_ended="")
+    found = look(box, gate, [known(grant)])
+    assert (found.ghosts, found.strangers) == ([], [])
+
+
+def test_a_router_that_is_gone_for_days_keeps_nobodys_time_from_ending(box, gate, attic):
+    grant = paid(box, gate)
+    grant.put(router=attic.id)
+    checks.record_router(attic.id, False, "no answer", box.now)
+    assert convergence.sweep_if_due(box.after(hours=2)) == 0
+    assert convergence.sweep_if_due(box.after(days=3)) == 1
+
+
+def test_who_is_online_elsewhere_has_his_end_though_his_router_is_away(box, gate, attic):
+    grant = paid(box, gate)
+    grant.put(router=attic.id)
+    checks.record_router(attic.id, False, "no answer", box.now)
+    now = box.after(hours=2)
+    Session.create(key="a", source="router", router=gate, grant=grant, started_at=now, seen_at=now)
+    assert convergence.sweep_if_due(now) == 1
+
+
+def test_a_tv_that_is_refused_is_tried_next_round_and_keeps_nobody_out(box, gate):
+    grant = paid(box, gate, devices=2)
+    Device.create(grant=grant, mac="AA:BB:CC:00:00:0A", created_at=box.now)
+    profile = convergence.profile_of(grant, 1).name
+    access.record_placed(grant.id, gate.id, box.now, "a user of that name stands there")
+    assert look(box, gate, [known(grant, profile=profile)]).wanted == {}
+    box.after(minutes=6)
+    assert look(box, gate, [known(grant, profile=profile)]).wanted
+
+
 def test_a_crowd_is_brought_by_one_job_and_a_new_guest_goes_before_it(box, gate):
     guests = [box.paid(f"2547000000{n:02d}") for n in range(12)]
     for payment in guests:
@@ -190,7 +283,7 @@ def test_a_slice_is_written_down_at_once_and_the_next_is_promised(box, gate):
     Placement.update(state="wanted").execute()
     Job.delete().execute()
     ids = [box.grant(guest).id for guest in guests]
-    convergence.record_slice(gate.id, dict.fromkeys(ids[:10], True), {ids[10]: "no"}, True, box.now)
+    convergence.record_slice(gate.id, dict.fromkeys(ids[:10], ""), {ids[10]: "no"}, True, box.now)
     states = [placement(grant_id, gate).state for grant_id in ids]
     assert states == ["there"] * 10 + ["wanted"] * 2
     assert Grant.get_by_id(ids[9]).starts_at == box.now

@@ -62,7 +62,7 @@ def test_guests_whom_the_router_lost_cost_one_command_each(gate, router):
     router.admit(guest(0))
     gate.commands.clear()
     done = router.converge([guest(n) for n in range(1, 51)])
-    assert (sum(done.new.values()), done.refused, done.broken) == (50, {}, "")
+    assert (len(done.there), done.refused, done.broken) == (50, {}, "")
     assert gate.commands == ["/ip/hotspot/user/add"] * 50
     assert len(gate.users()) == 51
 
@@ -70,14 +70,14 @@ def test_guests_whom_the_router_lost_cost_one_command_each(gate, router):
 def test_a_guest_who_is_there_already_is_brought_to_what_is_left(gate, router):
     router.admit(guest(1))
     done = router.converge([guest(1, seconds_left=600), guest(2)])
-    assert done.new == {"GUEST001": False, "GUEST002": True}
+    assert done.there == {"GUEST001", "GUEST002"}
     assert next(row for row in gate.users() if row["name"] == "GUEST001")["limit-uptime"] == "10m"
 
 
 def test_one_whom_the_router_refuses_holds_up_nobody(gate, router):
     gate.add_user("GUEST002", comment="the owner's own")
     done = router.converge([guest(1), guest(2), guest(3)])
-    assert done.new == {"GUEST001": True, "GUEST003": True}
+    assert done.there == {"GUEST001", "GUEST003"}
     assert "of its own" in done.refused["GUEST002"]
 
 
@@ -90,7 +90,7 @@ def test_what_was_done_before_the_connection_broke_is_told(gate, router):
         yield guest(2)
 
     done = router.converge(guests())
-    assert (done.new, done.refused) == ({"GUEST001": True}, {})
+    assert (done.there, done.refused) == ({"GUEST001"}, {})
     assert done.broken
 
 

@@ -34,7 +34,7 @@ def list_plans(with_hidden: bool) -> None:
             heads = ("id", "name", "price", "time", "data", "up/down", "devices", "counts", "")
             yield from table([_row(plan) for plan in found], heads)
 
-        views = [plan_view(plan) | ({"on_sale": plan.on_sale} if with_hidden else {}) for plan in found]
+        views = [_view(plan) | ({"on_sale": plan.on_sale} if with_hidden else {}) for plan in found]
         show({"packages": views}, lines)
 
 
@@ -117,7 +117,7 @@ def _seconds(typed: str, field: str) -> int:
 
 def _tell(plan: Plan, words: str) -> None:
     line = f"Plan {plan.id}, {plan.name}, {show_money(plan.price_cents)} for {show_duration(plan.seconds)}, {words}."
-    show({**plan_view(plan), "on_sale": plan.on_sale}, lambda: iter([line]))
+    show({**_view(plan), "on_sale": plan.on_sale}, lambda: iter([line]))
 
 
 def _row(plan: Plan) -> tuple[Any, ...]:
@@ -126,3 +126,8 @@ def _row(plan: Plan) -> tuple[Any, ...]:
         show_bytes(plan.bytes) if plan.bytes else "", plan.rate, plan.devices, "online" if plan.metered else "clock",
         "" if plan.on_sale else "hidden",
     )  # fmt: skip
+
+
+def _view(plan: Plan) -> dict[str, Any]:
+    """As the web tells it, and what only the shop needs to know."""
+    return {**plan_view(plan), "metered": plan.metered, "idle_s": plan.idle_s}

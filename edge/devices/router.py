@@ -31,14 +31,15 @@ USER_COLUMNS = (
     ".id,name,comment,server,profile,disabled,password,mac-address,uptime,bytes-in,bytes-out,limit-uptime,"
     "limit-bytes-total"
 )
+PROFILE_COLUMNS = ".id,name,rate-limit,shared-users,idle-timeout"
 _MISSING_PROFILE = ("input does not match any value of profile", "ambiguous value of profile")
 
 
 @dataclass
 class Converged:
-    """What came of many users: who is there now (True: newly), who was refused, and what broke it off, in words."""
+    """What came of many users: who is there now, who was refused, and what broke it off, in words."""
 
-    new: dict[str, bool] = field(default_factory=dict)
+    there: set[str] = field(default_factory=set)
     refused: dict[str, str] = field(default_factory=dict)
     broken: str = ""
 
@@ -68,16 +69,14 @@ class Router:
         self._server = hotspot_server or "all"
         self._profiles: dict[str, tuple[Profile, int, float]] = {}  # as seen on which connection, and when
 
-    def admit(self, user: HotspotUser) -> bool:
-        """Bring the router to this: the user exists, with this much time and data from now on. Harmless to repeat.
-
-        True when he is new there, and his counters begin from nought.
-        """
+    def admit(self, user: HotspotUser) -> None:
+        """Bring the router to this: the user exists, with this much time and data from now on. Harmless to repeat."""
         check_user(user)
         check_words(self._server)
         with self._talk.held():
             try:
-                return self._admit(user)
+                self._admit(user)
+                return
             except Trap as trap:
                 error = hush(trap, user.password)
         raise error
@@ -89,7 +88,8 @@ class Router:
         done = Converged()
         for user in users:
             try:
-                done.new[user.name] = self._admit_missing(user)
+                self._admit_missing(user)
+                done.there.add(user.name)
             except Refused as reason:
                 done.refused[user.name] = str(reason)
             except Unreachable as reason:
@@ -173,47 +173,48 @@ class Router:
 
     # Admitting.
 
-    def _admit(self, user: HotspotUser) -> bool:
+    def _admit(self, user: HotspotUser) -> None:
         self._need_profile(user.profile)
         try:
-            return self._upsert(user)
+            self._upsert(user)
         except Trap as trap:
             if not trap.says(*_MISSING_PROFILE):
                 raise
             self._profiles.clear()
             self._need_profile(user.profile)
-            return self._upsert(user)
+            self._upsert(user)
 
-    def _admit_missing(self, user: HotspotUser) -> bool:
+    def _admit_missing(self, user: HotspotUser) -> None:
         check_user(user)
         check_words(self._server)
         with self._talk.held():
             try:
                 self._need_profile(user.profile)
                 self._talk.ask(USER, "add", self._wanted(user, used_s=0, used_bytes=0))
-                return True
+                return
             except Trap as trap:
                 error = hush(trap, user.password)
                 is_there_or_more = trap.says("already have", *_MISSING_PROFILE)
-        if is_there_or_more:
-            return self.admit(user)
-        raise error
+        if not is_there_or_more:
+            raise error
+        self.admit(user)
 
     def _need_profile(self, profile: Profile) -> None:
         """Profiles seen on this connection are not asked for again: a new guest costs two commands."""
         if self._knows(profile):
             return
-        wanted = {"rate-limit": profile.rate, "shared-users": str(profile.devices)}
-        rows = self._rows(PROFILE, ".id,name,rate-limit,shared-users", name=profile.name)
+        idle = "none" if profile.idle_s is None else f"{profile.idle_s}s"
+        wanted = {"rate-limit": profile.rate, "shared-users": str(profile.devices), "idle-timeout": idle}
+        rows = self._rows(PROFILE, PROFILE_COLUMNS, name=profile.name)
         if not rows:
             try:
                 self._talk.ask(PROFILE, "add", {"name": profile.name} | wanted)
             except Trap as trap:
                 if not trap.says("already"):
                     raise
-                rows = self._rows(PROFILE, ".id,name,rate-limit,shared-users", name=profile.name)
+                rows = self._rows(PROFILE, PROFILE_COLUMNS, name=profile.name)
         for row in rows[:1]:
-            changed = {key: value for key, value in wanted.items() if row.get(key, "") != value}
+            changed = {key: value for key, value in wanted.items() if not is_same(key, row.get(key, ""), value)}
             if changed:
                 self._talk.ask(PROFILE, "set", {".id": id_of(row)} | changed)
         self._profiles[profile.name] = (profile, self._talk.life, time.monotonic())
@@ -223,8 +224,8 @@ class Router:
         is_fresh = life == self._talk.life and time.monotonic() - seen_at < PROFILES_TRUSTED_S
         return known == profile and is_fresh
 
-    def _upsert(self, user: HotspotUser) -> bool:
-        """True when he is new. Somebody else may add or remove him between our look and our deed: then look again."""
+    def _upsert(self, user: HotspotUser) -> None:
+        """Somebody else may add or remove him between our look and our deed: then look once more."""
         last: Trap | None = None
         for _ in range(2):
             rows = self._rows(USER, USER_COLUMNS, name=user.name)
@@ -234,7 +235,7 @@ class Router:
                     self._update(rows, user)
                 else:
                     self._talk.ask(USER, "add", self._wanted(user, used_s=0, used_bytes=0))
-                return not rows
+                return
             except Trap as trap:
                 if not trap.says("already have", "no such item"):
                     raise

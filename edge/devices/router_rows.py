@@ -38,10 +38,14 @@ def hush(trap: Trap, secret: str) -> DeviceError:
     return Trap(trap.words.replace(secret, "***") if len(secret) >= 3 else trap.words).as_error()
 
 
+class NotOurs(Refused):
+    """Somebody else's user, or one of ours whose mark a person took off."""
+
+
 def only_ours(rows: list[Row], name: str) -> None:
-    """Refused when a user of this name is not ours to change."""
+    """NotOurs when a user of this name is not ours to change."""
     if any(not is_ours(row) for row in rows):
-        raise Refused(
+        raise NotOurs(
             f"the router has a user {name} of its own, without our mark in its comment: rename or remove it there"
         )
 
@@ -63,6 +67,8 @@ def is_same(key: str, has: str, wanted: str) -> bool:
         return bool(limit_s and wanted_s) and abs((limit_s or 0) - (wanted_s or 0)) <= CLOSE_ENOUGH_S
     if key == "limit-bytes-total":
         return (has or "0") == wanted
+    if key == "idle-timeout":
+        return read_duration(has) == read_duration(wanted)
     if key == "disabled":
         return has in ("", "false", "no")
     if key == "server":

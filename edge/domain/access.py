@@ -126,7 +126,7 @@ def left_of(grant: Grant, used_s: int, used_bytes: int, instant: datetime) -> Le
     """The same for a live grant, when it is known what was used of it, at the instant that counts."""
     seconds = grant.seconds if grant.ends_at is None else int((grant.ends_at - instant).total_seconds())
     if grant.metered:  # a right taken over from another system may have an end by the calendar beside
-        metered_s = grant.seconds + grant.credited_s - used_s
+        metered_s = grant.seconds - used_s
         seconds = metered_s if grant.ends_at is None else min(metered_s, seconds)
     return Left(max(0, int(seconds)), None if grant.bytes is None else max(0, int(grant.bytes) - used_bytes))
 
@@ -149,16 +149,16 @@ def is_let_in(grant: Grant) -> bool:
 
 
 @transaction
-def record_placed(grant_id: int, router_id: int, now: datetime, *, is_new: bool = False) -> None:
-    """The router has this user: the guest can come in. A new row there counts from nought."""
+def record_placed(grant_id: int, router_id: int, now: datetime, words: str = "") -> None:
+    """The router has this user: the guest can come in. `words` tell what of his it refused, to be tried next round."""
     placement = Placement.get_or_none(Placement.grant == grant_id, Placement.router == router_id)
     if placement is None:
         return  # the router was removed while it was told
     grant = Grant.get_by_id(grant_id)
     first = placement.written_at is None
     placement.put(
-        state="there" if grant.state == "live" else "leaving", words="", written_at=now, not_before=None,
-        alarmed_at=None, **({"counted_s": 0, "counted_bytes": 0} if is_new else {}),
+        state="there" if grant.state == "live" else "leaving", words=words, written_at=now,
+        not_before=now + ROUND if words else None, alarmed_at=None,
     )  # fmt: skip
     if grant.state == "live":
         begin(grant, now)

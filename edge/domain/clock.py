@@ -93,10 +93,9 @@ def credit(since: datetime, until: datetime, why: str, router: Router | None = N
     for grant in list(running):
         lost = until - max(since, grant.starts_at, grant.credited_until or since)
         if lost > timedelta(0):
-            grant.put(
-                ends_at=grant.ends_at + lost, credited_s=grant.credited_s + int(lost.total_seconds()),
-                credited_until=until,
-            )  # fmt: skip
+            # Metered time does not run meanwhile: only its last day, if it has one, is put off.
+            given = 0 if grant.metered else int(lost.total_seconds())
+            grant.put(ends_at=grant.ends_at + lost, credited_s=grant.credited_s + given, credited_until=until)
             count += 1
     if count:
         events.record("time.credited", until, guests=count, seconds=int((until - since).total_seconds()), why=why)

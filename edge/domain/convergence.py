@@ -2,19 +2,22 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from edge import jobs
 from edge.database import db, transaction
 from edge.domain import access, clock
 from edge.domain.access import ROUND_WHILE_DOWN, Left, begin, lane_of, promise_placement, promise_withdrawal
+from edge.domain.counters import Kept, Reading, used_since
 from edge.models import Grant, Placement, Router
-from edge.network_models import Device
+from edge.network_models import Device, Session
 from edge.values.hotspot import ActiveSession, HotspotUser, KnownUser, Profile, misfit
 
 CROWD = 5  # more guests than this are brought together, not with a job each
 SLICE = 100  # users in one job: a new guest waits for no more of them
+AWAY_AT_MOST = timedelta(days=3)  # a router that is gone for longer keeps nobody's time from ending
+NOUGHT: Kept = [0, 0, 0, 0, 0]
 AT_ONCE = 400  # values in one statement: SQLite takes many, not any number
 
 # Wishes that nobody works on. A `not_before` far ahead was written by a clock that has been put right since.
@@ -29,7 +32,7 @@ WHERE {IDLE} AND (p.state = 'leaving' OR NOT EXISTS (SELECT 1 FROM jobs j
 ORDER BY p.id
 """
 GRANT_COLUMNS = """g.id, g.plan_id, g.username, g.password, g.seconds, g.bytes, g.rate, g.devices, g.credited_s,
-  g.metered, g.ends_at, g.state"""
+  g.metered, g.ends_at, g.state, g.idle_s"""
 # Who bought last stands before the portal now.
 NEXT_SLICE = f"""
 SELECT {GRANT_COLUMNS} FROM placements p JOIN grants g ON g.id = p.grant_id
@@ -41,7 +44,7 @@ WHERE g.state = 'live' AND NOT EXISTS (SELECT 1 FROM placements p WHERE p.grant_
 ORDER BY +g.id
 """  # the plus: else the planner walks all there ever were, to have them in order
 OWED = f"""
-SELECT p.id, p.state, p.used_s, p.used_bytes, p.counted_s, p.counted_bytes, {GRANT_COLUMNS}
+SELECT p.id, p.state, p.used_s, p.used_bytes, p.counted, p.not_before, {GRANT_COLUMNS}
 FROM placements p JOIN grants g ON g.id = p.grant_id WHERE p.router_id = ? AND p.state IN ('wanted', 'there', 'leaving')
 """
 
@@ -53,8 +56,7 @@ class Count:
     placement_id: int
     used_s: int  # ever, with what was counted before the router lost its rows
     used_bytes: int
-    counted_s: int
-    counted_bytes: int
+    counted: dict[str, Kept]  # as read just now, a name
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,11 @@ def users_of(grant: Grant, left: Left, tvs: Iterable[str] | None = None) -> list
     whole_s = left.seconds if grant.metered else grant.seconds + grant.credited_s
 
     def user(name: str, password: str, devices: int, mac: str = "") -> HotspotUser:
-        # RouterOS adds up the time of all devices; the calendar's end is enforced by the sweep as well.
+        # RouterOS adds up the time of all devices, and so does metered time; by the calendar each has the whole of it.
+        times = 1 if grant.metered else devices
         return HotspotUser(
-            name, password, profile_of(grant, devices), left.seconds * devices, left.bytes, f"edge:{grant.id}",
-            whole_s * devices, mac,
+            name, password, profile_of(grant, devices), left.seconds * times, left.bytes, f"edge:{grant.id}",
+            whole_s * times, mac,
         )  # fmt: skip
 
     # One place stays for whoever types the code.
@@ -101,7 +104,9 @@ def profile_of(grant: Grant, devices: int) -> Profile:
     """Named by all that it says: who bought a plan before it was changed keeps what he bought. No such name is the
     beginning of another, which RouterOS might take for it.
     """
-    return Profile(f"edge-plan-{grant.plan_id:05d}-{grant.rate or 'any'}-{devices:02d}", grant.rate, devices)
+    idle = "no" if grant.idle_s is None else f"{grant.idle_s}s"
+    name = f"edge-plan-{grant.plan_id:05d}-{grant.rate or 'any'}-{idle}-{devices:03d}"
+    return Profile(name, grant.rate, devices, grant.idle_s)
 
 
 def look_at(
@@ -120,7 +125,7 @@ def look_at(
     look, tvs, instant = Look(), _tvs(), clock.reckoned(now)
     for placement, grant in _owed(router_id):
         names = [grant.username, *tvs.get(grant.id, ())]
-        count = _count(placement, [rows[name] for name in names if name in rows], [running.get(n) for n in names])
+        count = _count(placement, names, rows, running)
         if count is not None:
             look.counts.append(count)
         if placement.state == "there" and grant.state == "live":
@@ -128,7 +133,8 @@ def look_at(
         for name in names:
             rows.pop(name, None)
     gone = _over_of(rows)
-    look.ghosts = [grant_id for name, grant_id in gone.items() if rows[name].is_ours]
+    # A right that is being taken over is no live one yet, and has not ended: it has no reason.
+    look.ghosts = [grant_id for name, (grant_id, why) in gone.items() if why and rows[name].is_ours]
     look.strangers = [user for name, user in rows.items() if name not in gone or not user.is_ours]
     return look
 
@@ -147,36 +153,45 @@ def _compare(
         if left.used_up == "data" or grant.metered:
             look.over[grant.id] = left.used_up  # by the calendar, the sweep ends it when its clock may be believed
     else:
-        for user in users_of(grant, left, tvs):
-            row, ran = rows.get(user.name), running.get(user.name, (0, 0))
+        # What of his it refused is tried next round.
+        was_refused = placement.not_before is not None and placement.not_before > instant
+        users = users_of(grant, left, tvs)
+        for user in users[:1] if was_refused else users:
+            row, ran = rows.get(user.name), running.get(user.name)
             if row is None:
                 look.wanted[placement.id] = "the router had lost this guest"
-            elif row.is_ours and (words := misfit(row, user, row.uptime_s + ran[0], row.bytes_used + ran[1])):
-                look.wanted[placement.id] = words
+            elif row.is_ours:
+                now_s, now_bytes = ran or (0, 0)
+                words = misfit(
+                    row, user, row.uptime_s + now_s, row.bytes_used + now_bytes, is_online=ran is not None
+                )
+                if words:
+                    look.wanted[placement.id] = words
 
 
 def _count(
-    placement: Placement, rows: list[KnownUser], running: list[tuple[int, int] | None]
+    placement: Placement, names: list[str], rows: dict[str, KnownUser], running: dict[str, tuple[int, int]]
 ) -> Count | None:
-    """None while the counters stand still. Less than before is two looks out of step, unless we wrote a new row."""
-    ran = [session for session in running if session is not None]
-    seconds = sum(row.uptime_s for row in rows) + sum(session[0] for session in ran)
-    total = sum(row.bytes_used for row in rows) + sum(session[1] for session in ran)
-    more_s, more_bytes = max(0, seconds - placement.counted_s), max(0, total - placement.counted_bytes)
-    if not more_s and not more_bytes:
-        return None
-    return Count(
-        placement.id, placement.used_s + more_s, placement.used_bytes + more_bytes, placement.counted_s + more_s,
-        placement.counted_bytes + more_bytes,
-    )  # fmt: skip
+    """None while the counters stand still."""
+    counted: dict[str, Kept] = dict(placement.counted)
+    used_s, used_bytes = placement.used_s, placement.used_bytes
+    for name in names:
+        row = rows.get(name)
+        if row is not None:
+            reading = Reading(row.uptime_s, row.bytes_used, *running.get(name, (0, 0)))
+            more_s, more_bytes, counted[name] = used_since(counted.get(name), reading)
+            used_s, used_bytes = used_s + more_s, used_bytes + more_bytes
+    stood_still = all(counted[name] == placement.counted.get(name, NOUGHT) for name in counted)
+    return None if stood_still else Count(placement.id, used_s, used_bytes, counted)
 
 
 def _owed(router_id: int) -> Iterator[tuple[Placement, Grant]]:
     """Thousands of them each minute, so without Peewee's joins."""
     for row in db.execute_sql(OWED, (router_id,)).fetchall():
         placement = Placement(
-            id=row[0], state=row[1], used_s=row[2], used_bytes=row[3], counted_s=row[4], counted_bytes=row[5]
-        )
+            id=row[0], state=row[1], used_s=row[2], used_bytes=row[3], counted=Placement.counted.python_value(row[4]),
+            not_before=Placement.not_before.python_value(row[5]),
+        )  # fmt: skip
         yield placement, _grant_of(row[6:])
 
 
@@ -185,7 +200,7 @@ def _grant_of(row: tuple[Any, ...]) -> Grant:
     return Grant(
         id=row[0], plan=row[1], username=row[2], password=row[3], seconds=row[4], bytes=row[5], rate=row[6],
         devices=row[7], credited_s=row[8], metered=bool(row[9]), ends_at=Grant.ends_at.python_value(row[10]),
-        state=row[11],
+        state=row[11], idle_s=row[12],
     )  # fmt: skip
 
 
@@ -196,14 +211,14 @@ def _tvs() -> dict[int, list[str]]:
     return found
 
 
-def _over_of(names: Iterable[str]) -> dict[str, int]:
-    """Which of these names belong to grants that are over."""
-    found: dict[str, int] = {}
+def _over_of(names: Iterable[str]) -> dict[str, tuple[int, str]]:
+    """Which of these names belong to grants that are not live, and why they ended."""
+    found: dict[str, tuple[int, str]] = {}
     known = sorted(names)
     for start in range(0, len(known), AT_ONCE):
         part = Grant.username.in_(known[start : start + AT_ONCE])
-        rows = Grant.select(Grant.username, Grant.id).where(Grant.state == "ended", part).tuples()
-        found.update(rows)
+        over = Grant.select(Grant.username, Grant.id, Grant.why_ended).where(Grant.state == "ended", part)
+        found.update({name: (grant_id, why) for name, grant_id, why in over.tuples()})
     return found
 
 
@@ -212,9 +227,8 @@ def record(router_id: int, look: Look, now: datetime) -> int:
     """Write down what a look found, and promise what follows; returns how many guests are wanted again."""
     for count in look.counts:
         Placement.update(
-            used_s=count.used_s, used_bytes=count.used_bytes, counted_s=count.counted_s,
-            counted_bytes=count.counted_bytes,
-        ).where(Placement.id == count.placement_id).execute()  # fmt: skip
+            used_s=count.used_s, used_bytes=count.used_bytes, counted=count.counted
+        ).where(Placement.id == count.placement_id).execute()
     end_used_up(look.over, now)
     for words in set(look.wanted.values()):
         ids = [placement_id for placement_id, why in look.wanted.items() if why == words]
@@ -223,12 +237,19 @@ def record(router_id: int, look: Look, now: datetime) -> int:
             Placement.update(state="wanted", words=words).where(part, Placement.state == "there").execute()
     rows = Placement.select(Placement.grant).where(Placement.id.in_(list(look.wanted)[:CROWD + 1])).tuples()
     _promise_wanted(router_id, [grant_id for (grant_id,) in rows], now)
-    for start in range(0, len(look.ghosts), AT_ONCE):
-        part = Placement.grant.in_(look.ghosts[start : start + AT_ONCE])
-        for placement in list(Placement.select().where(Placement.router == router_id, Placement.state == "gone", part)):
-            placement.put(state="leaving", words="the router knew this guest again")
-            promise_withdrawal(placement.grant_id, router_id, now)
+    for grant_id in look.ghosts:
+        _withdraw_ghost(grant_id, router_id, now)
     return len(look.wanted)
+
+
+def _withdraw_ghost(grant_id: int, router_id: int, now: datetime) -> None:
+    """Over, and the router knows him again: an older backup of it, or a router that was forgotten and added anew."""
+    placement = Placement.get_or_none(Placement.grant == grant_id, Placement.router == router_id)
+    if placement is None:
+        placement = Placement.create(grant=grant_id, router=router_id, state="gone")
+    if placement.state == "gone":
+        placement.put(state="leaving", words="the router knew this guest again")
+        promise_withdrawal(grant_id, router_id, now)
 
 
 @transaction
@@ -269,22 +290,19 @@ def next_slice(router_id: int, now: datetime) -> list[Due]:
 
 @transaction
 def record_slice(
-    router_id: int, there: dict[int, bool], refused: dict[int, str], is_whole: bool, now: datetime
+    router_id: int, there: dict[int, str], refused: dict[int, str], is_whole: bool, now: datetime
 ) -> None:
-    """These grants are on the router now (True: newly), those it refused; another slice follows a whole one."""
+    """These grants are on the router now (with what of theirs it refused), those not; another follows a whole one."""
     back = Placement.select(Placement.grant).join(Grant).where(
         Placement.router == router_id, Placement.state == "wanted", Placement.written_at.is_null(False),
-        Placement.grant.in_(list(there)), Grant.state == "live",
+        Placement.grant.in_([grant_id for grant_id, words in there.items() if not words]), Grant.state == "live",
     )  # fmt: skip
     known = {grant_id for (grant_id,) in back.tuples()}
-    for is_new in (True, False):  # whom the router had lost, all at once
-        ids = [grant_id for grant_id in known if there[grant_id] == is_new]
-        fresh = {"counted_s": 0, "counted_bytes": 0} if is_new else {}
-        Placement.update(state="there", words="", written_at=now, not_before=None, alarmed_at=None, **fresh).where(
-            Placement.router == router_id, Placement.grant.in_(ids)
-        ).execute()
+    Placement.update(state="there", words="", written_at=now, not_before=None, alarmed_at=None).where(
+        Placement.router == router_id, Placement.grant.in_(list(known))
+    ).execute()  # whom the router had lost, all at once
     for grant_id in there.keys() - known:
-        access.record_placed(grant_id, router_id, now, is_new=there[grant_id])
+        access.record_placed(grant_id, router_id, now, there[grant_id])
     for grant_id, words in refused.items():
         access.record_not_placed(grant_id, router_id, words, now)
     if is_whole:
@@ -305,14 +323,14 @@ def record_sync_failed(router_id: int, words: str, now: datetime) -> None:
 def sweep_if_due(now: datetime) -> int:
     """Look without a lock, and write only when wishes and work differ."""
     over = Grant.any_where("state = 'live' AND ends_at <= ?", now.timestamp()) and clock.is_trusted(now)
-    over = over and _overdue(now).exists()
+    over = over and bool(_overdue(now))
     return sweep(now) if over or _adrift(now) or _unbegun() or db.execute_sql(UNPLACED).fetchall() else 0
 
 
 @transaction
 def sweep(now: datetime) -> int:
     """Bring wishes and work together: end what is over, promise what nobody works on. Returns how many ended."""
-    overdue = list(_overdue(now)) if clock.is_trusted(now) else []
+    overdue = _overdue(now) if clock.is_trusted(now) else []
     for grant in overdue:
         access.end(grant, "time", now)
     _promise_adrift(_adrift(now), now)
@@ -360,11 +378,23 @@ def _unbegun() -> list[Grant]:
     return list(Grant.select().where(Grant.state == "live", Grant.starts_at.is_null())) if by_radius else []
 
 
-def _overdue(now: datetime) -> Any:
+def _overdue(now: datetime) -> list[Grant]:
     """Time over, and no outage that still has to be credited: of the guest's own router, or of all there are."""
-    down = {router.id: router.down_since is not None for router in Router.select(Router.id, Router.down_since)}
-    over = Grant.select().where(Grant.state == "live", Grant.ends_at <= now)
-    if not any(down.values()):
-        return over
-    served = Grant.router.not_in([router_id for router_id, is_down in down.items() if is_down])
-    return over.where(served if all(down.values()) else served | Grant.router.is_null())
+    over = list(Grant.select().where(Grant.state == "live", Grant.ends_at <= now))
+    if not over:
+        return []
+    routers = list(Router.select(Router.id, Router.down_since))
+    away = {row.id: row.down_since for row in routers if row.down_since and now - row.down_since < AWAY_AT_MOST}
+    nowhere = len(away) == len(routers)
+    return [
+        grant
+        for grant in over
+        if not (nowhere if grant.router_id is None else grant.router_id in away)
+        or (grant.router_id in away and _was_elsewhere(grant, away[grant.router_id]))
+    ]
+
+
+def _was_elsewhere(grant: Grant, since: datetime) -> bool:
+    """Online at another router meanwhile: what he says of where he stands is not so, or was not for long."""
+    own = (Session.grant == grant.id, Session.seen_at > since)
+    return bool(Session.select().where(*own, Session.router != grant.router_id).exists())

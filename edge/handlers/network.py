@@ -1,13 +1,17 @@
 """Routers told who may be online, and asked how they are."""
 
+import contextlib
 from datetime import UTC, datetime
 
+from edge.devices.router import Router
+from edge.devices.router_rows import NotOurs
 from edge.domain import access, breakers, checks, convergence, network, strangers
-from edge.errors import DeviceError, Unreachable
+from edge.errors import DeviceError, Refused, Unreachable
 from edge.handlers.world import Missed, World, WriteDown
 from edge.models import Grant
 from edge.models import Router as RouterRow
 from edge.network_models import Device
+from edge.values.hotspot import HotspotUser
 
 
 def place_grant(world: World, now: datetime, grant_id: int, router_id: int) -> WriteDown | None:
@@ -21,10 +25,18 @@ def place_grant(world: World, now: datetime, grant_id: int, router_id: int) -> W
         return _end_used_up({grant_id: left.used_up} if left.used_up == "data" or grant.metered else {})
     router = world.router(row)
     own, *tvs = convergence.users_of(grant, left)
-    is_new = router.admit(own)
-    for tv in tvs:
+    router.admit(own)
+    words = "; ".join(said for tv in tvs if (said := _refusal(router, tv)))
+    return lambda then: access.record_placed(grant_id, router_id, then, words)
+
+
+def _refusal(router: Router, tv: HotspotUser) -> str:
+    """Admits a TV; a router that refuses it keeps nobody else out. In which words, or ''."""
+    try:
         router.admit(tv)
-    return lambda then: access.record_placed(grant_id, router_id, then, is_new=is_new)
+    except Refused as reason:
+        return str(reason)
+    return ""
 
 
 def _end_used_up(over: dict[int, str]) -> WriteDown:
@@ -37,13 +49,14 @@ def sync_router(world: World, now: datetime, router_id: int) -> WriteDown | Miss
     grants = convergence.next_slice(router_id, now) if row is not None else []
     if row is None or not grants:
         return None
-    wanted = {due.grant.username: due.grant.id for due in grants}
+    whose = {user.name: due.grant for due in grants for user in due.users}
     over = {due.grant.id: due.left.used_up for due in grants if due.left.is_nothing}
     done = world.router(row).converge(user for due in grants for user in due.users)
-    if done.broken and not done.new:
+    if done.broken and not done.there:
         raise Unreachable(done.broken)
-    there = {wanted[name]: is_new for name, is_new in done.new.items() if name in wanted}
-    refused = {wanted[name]: words for name, words in done.refused.items() if name in wanted}
+    there = {whose[name].id: "" for name in done.there if whose[name].username == name}
+    refused = {whose[name].id: words for name, words in done.refused.items() if whose[name].id not in there}
+    there |= {whose[name].id: words for name, words in done.refused.items() if whose[name].id in there}  # a TV of his
     is_whole = len(grants) == convergence.SLICE or bool(done.broken)
 
     def write_down(then: datetime) -> None:
@@ -61,7 +74,8 @@ def withdraw_grant(world: World, now: datetime, grant_id: int, router_id: int) -
         return None
     router = world.router(row)
     for name in (grant.username, *(tv.mac for tv in Device.select().where(Device.grant == grant_id))):
-        router.withdraw(name)
+        with contextlib.suppress(NotOurs):  # a person made him his own: he stays, and is shown as a stranger
+            router.withdraw(name)
     return lambda then: access.record_gone(grant_id, router_id, then)
 
 

@@ -55,7 +55,7 @@ def captive_portal() -> HTTPResponse:
     portal = f"{request.urlparts.scheme}://{request.get_header('Host', 'localhost')}"
     now: datetime = request.environ["edge.now"]
     document = {
-        "captive": True, "user-portal-url": portal.rstrip("/") + "/", "can-extend-session": True,
+        "captive": True, "user-portal-url": portal.rstrip("/") + "/",
         **_freedom(request.environ["edge.client"], now),
     }  # fmt: skip
     kind = {"Content-Type": "application/captive+json", "Cache-Control": "private, no-store"}
@@ -71,4 +71,4 @@ def _freedom(client: str, now: datetime) -> dict[str, Any]:
     if left.is_nothing:
         return {}
     data = {} if left.bytes is None else {"bytes-remaining": left.bytes}
-    return {"captive": False, "seconds-remaining": left.seconds, **data}
+    return {"captive": False, "can-extend-session": True, "seconds-remaining": left.seconds, **data}

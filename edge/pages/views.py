@@ -24,8 +24,6 @@ def plan_view(plan: Plan) -> dict[str, Any]:
         "bytes": plan.bytes,
         "rate": plan.rate,
         "devices": plan.devices,
-        "metered": plan.metered,
-        "idle_s": plan.idle_s,
     }
 
 

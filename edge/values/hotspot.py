@@ -9,11 +9,15 @@ OURS = "edge:"  # the comment of every user of ours begins so; nobody else's is 
 
 @dataclass(frozen=True)
 class Profile:
-    """A user profile: `rate` is RouterOS's upload/download ('' is no limit), `devices` may be online at once."""
+    """A user profile: `rate` is RouterOS's upload/download ('' is no limit), `devices` may be online at once.
+
+    Whoever is silent for `idle_s` is logged out; None leaves it to the router's other time-outs.
+    """
 
     name: str
     rate: str
     devices: int
+    idle_s: int | None = None
 
 
 @dataclass(frozen=True)
@@ -81,27 +85,30 @@ class ActiveSession:
 
 
 SLACK_S, SLACK_BYTES = 120, 5_000_000  # two looks are a minute apart, and every change is written to the router's flash
+TOO_MUCH = 0.25  # of what is left: the box itself ends what is used up, so the router may be a little generous
 
 
-def misfit(known: KnownUser, wanted: HotspotUser, used_s: int, used_bytes: int) -> str:
+def misfit(known: KnownUser, wanted: HotspotUser, used_s: int, used_bytes: int, *, is_online: bool) -> str:
     """What is wrong with a user in the router's table, in words; '' when he may come in as he should.
 
-    `used_s` and `used_bytes` are what his rows and running sessions count at this router.
+    `used_s` and `used_bytes` are what his rows and running sessions count at this router. Whoever is not online there
+    has his limits lowered when he comes, for what he uses elsewhere changes them each minute.
     """
     if known.disabled:
         return "somebody disabled this guest on the router"
     if known.profile != wanted.profile.name:
         return "somebody gave this guest another profile on the router"
-    left_s = known.limit_s - used_s
+    left_s, owed_s = known.limit_s - used_s, max(wanted.most_s, wanted.seconds_left)
     if known.limit_s and left_s < wanted.seconds_left - SLACK_S:
         return "the router would have cut this guest off too early"
-    if not known.limit_s or left_s > max(wanted.most_s, wanted.seconds_left) + SLACK_S:
+    if not known.limit_s or (is_online and left_s > owed_s + max(SLACK_S, TOO_MUCH * owed_s)):
         return "the router would have let this guest stay too long"
-    left_bytes = known.limit_bytes - used_bytes if known.limit_bytes else None
-    if (left_bytes is None) != (wanted.bytes_left is None):
+    if (not known.limit_bytes) != (wanted.bytes_left is None):
         return "the limit of data on the router was not this guest's"
-    if left_bytes is not None and abs(left_bytes - (wanted.bytes_left or 0)) > SLACK_BYTES:
-        return "the data left on the router was not what this guest has left"
+    if wanted.bytes_left is not None:
+        more = known.limit_bytes - used_bytes - wanted.bytes_left
+        if more < -SLACK_BYTES or (is_online and more > max(SLACK_BYTES, TOO_MUCH * wanted.bytes_left)):
+            return "the data left on the router was not what this guest has left"
     return ""
 
 
