@@ -298,7 +298,7 @@ def hurry(lane: str, now: datetime) -> int:
 @transaction
 def promote(now: datetime) -> list[str]:
     """Scheduled work whose time has come is waiting now; what comes too late asks. Returns the queues to wake."""
-    for late in Job.select().where(Job.state == "scheduled", Job.run_at <= now, Job.not_after < now):
+    for late in list(Job.select().where(Job.state == "scheduled", Job.run_at <= now, Job.not_after < now)):
         end_unbegun(late, "failed", now, errors=_errors(late, too_late_words(late), now))
     due = Job.update(state="waiting").where(Job.state == "scheduled", Job.run_at <= now)
     queues = sorted({job.queue for job in due.returning(Job.queue).execute()})

@@ -9,10 +9,10 @@ _USED_BYTES = _USED % ("a.acctinputoctets + a.acctoutputoctets", "p.used_bytes")
 # The box's own clock, but never before the grant began: a clock row that stood still, or is not there yet, makes no
 # guest's time longer than he bought.
 _NOW_S = "MAX(COALESCE((SELECT seen_at FROM clock WHERE id = 1), 0), COALESCE(g.starts_at, 0))"
-# Metered time runs while a guest is online, on any router, and has no end by the calendar. What is not limited is
-# not added up.
+# The same as `access.left_of` reckons. Metered time runs while a guest is online, on any router, and one taken over
+# from another program may end by the calendar beside. What is not limited is not added up.
 _LEFT = f"""CASE WHEN g.state <> 'live' THEN 0
-                 WHEN g.metered THEN MAX(0, g.seconds + g.credited_s - {_USED_S})
+                 WHEN g.metered THEN MIN(g.seconds - {_USED_S}, COALESCE(g.ends_at - {_NOW_S}, g.seconds))
                  WHEN g.ends_at IS NULL THEN g.seconds
                  ELSE g.ends_at - {_NOW_S} END AS seconds_left,
             CASE WHEN g.bytes IS NULL THEN NULL WHEN g.state <> 'live' THEN 0
@@ -32,13 +32,14 @@ _REPLY = _attributes(
 
 # RADIUS reads rights where they stand: no second copy, nothing to synchronise (shape: FreeRADIUS rlm_sql).
 # Numbers are text, because rlm_sql_sqlite cuts integers to 32 bits. To RouterOS a limit of 0 is none at all, so
-# none is ever sent as 0. Names are looked up in capitals, as the codes are kept, and a TV under the code of its grant
-# (data/radius). FreeRADIUS has its questions parsed anew each time, which costs more than answering them: so the sums
-# stand in them once.
+# none is ever sent as 0. Names stand in capitals, also those that another program gave in small letters, and are looked
+# up so; a TV under the code of its grant (data/radius). FreeRADIUS has its questions parsed anew each time, which
+# costs more than answering them: so the sums stand in them once.
 VIEWS = (
     # The empty half keeps SQLite from writing the sums out again wherever one of them is named.
     f"""CREATE VIEW IF NOT EXISTS radius_rights AS
-       SELECT g.username, g.password, g.rate, g.devices, g.idle_s, g.why_ended, {_LEFT} FROM grants g
+       SELECT UPPER(g.username) AS username, g.password, g.rate, g.devices, g.idle_s, g.why_ended, {_LEFT}
+       FROM grants g
        UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE 1 = 0""",
     # A right that is over keeps its Simultaneous-Use row: without one the user counts as unknown, and the
     # Reply-Message below is not read.
@@ -90,6 +91,7 @@ RADACCT = (
     "CREATE INDEX IF NOT EXISTS radacct_user ON radacct (username, acctstoptime)",
     "CREATE INDEX IF NOT EXISTS radacct_open ON radacct (acctupdatetime) WHERE acctstoptime IS NULL",
     "CREATE INDEX IF NOT EXISTS radacct_changed ON radacct (radacctid) WHERE is_folded = 0",
+    "CREATE INDEX IF NOT EXISTS grants_name ON grants (UPPER(username))",
 )
 
 # For a database that was made before version 3.

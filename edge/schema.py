@@ -30,6 +30,7 @@ NETWORK_INDEXES = (
     "CREATE INDEX IF NOT EXISTS sessions_open ON sessions (router_id, username) WHERE ended_at IS NULL",
     "CREATE INDEX IF NOT EXISTS sessions_of ON sessions (grant_id, started_at) WHERE grant_id IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS sessions_at ON sessions (ip) WHERE ended_at IS NULL",
+    "CREATE INDEX IF NOT EXISTS grants_phone ON grants (msisdn)",
     "CREATE INDEX IF NOT EXISTS grants_mac ON grants (mac) WHERE state = 'live'",
     "CREATE INDEX IF NOT EXISTS sessions_past ON sessions (ended_at) WHERE ended_at IS NOT NULL",
 )

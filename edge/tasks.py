@@ -23,6 +23,7 @@ from edge.domain import (
     sessions,
     setup,
     strangers,
+    wishes,
 )
 from edge.errors import NotDurable, Refused, Unconfirmed, Unreachable
 from edge.handlers import guest_devices as admitting
@@ -209,7 +210,8 @@ def _run(job: Job, world: World, ahead: jobs.Ahead) -> Job | None:
         _advise(breakers.note_failure, provider, str(reason))
         _note(job, jobs.put_back(job, str(reason), _now(), _verdict(task.given_up, job, str(reason))))
     except Refused as reason:
-        _advise(breakers.note_success, provider)
+        # Who came too late was not asked: whether the provider is back, nobody knows.
+        _advise(breakers.note_untried if isinstance(reason, wishes.TooLate) else breakers.note_success, provider)
         jobs.give_up(job, str(reason), _now(), _verdict(task.given_up, job, str(reason)))
         _note(job, "failed")
     except Unconfirmed as reason:

@@ -127,6 +127,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/admin/routers/<router_id:int>/setup", router_wizard.setup_page, TECH),
     Route("POST", "/admin/routers/<router_id:int>/look", router_wizard.look_post, TECH),
     Route("POST", "/admin/routers/<router_id:int>/setup", router_wizard.setup_post, TECH),
+    Route("POST", "/admin/routers/<router_id:int>/login", router_wizard.login_post, TECH),
     Route("POST", "/admin/routers/<router_id:int>/undo", router_wizard.undo_post, TECH),
     Route("POST", "/admin/routers/<router_id:int>/script", router_wizard.script_post, TECH),
     Route("GET", "/admin/routers/<router_id:int>", network.router_page, TECH),

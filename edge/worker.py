@@ -1,5 +1,6 @@
 """The worker process: opens devices, runs the queues under Huey, and keeps the box's own rhythm."""
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -20,7 +21,7 @@ from edge.devices import radius
 from edge.devices.opening import Devices
 from edge.devices.radius import FreeRadius
 from edge.domain import accounting, checks, clock, convergence, guest_devices, inbox, logins, payments
-from edge.errors import EdgeError
+from edge.errors import EdgeError, NotDurable
 from edge.handlers.world import World
 from edge.ledger import LedgerConsumer, LedgerHuey, consumer_of
 from edge.models import Heartbeat, Job, Router
@@ -32,6 +33,7 @@ log = logging.getLogger("edge.worker")
 STOP_WITHIN_S = 15.0
 STANDSTILL_S = 60.0  # of the rhythm that renews leases: the watchdog is told
 MOST_STUCK = 6  # threads; then the process is worn out and begins anew
+DUTIES_CURE = "see the log (docs/logs.md); if it stays, restart the workers: edge workers restart"
 NET_EVERY_S = 5.0  # whoever was promised work and not rung for hears of it so late
 
 
@@ -57,6 +59,8 @@ class Workers:
         self._job_began = threading.Event()
         self._begun_at = _now()
         self._turned_at = time.monotonic()
+        self._failed_duties: dict[int, str] = {}
+        self._duties_told = ""
 
     def start(self) -> None:
         """Rescue what an earlier life left, then begin. Call from the main thread."""
@@ -193,10 +197,22 @@ class Workers:
                     due[place] = time.monotonic() + every_s
                     try:
                         act()
-                    except Exception:  # the next beat tries again
+                    except Exception as reason:  # the next beat tries again
                         log.exception("a regular duty failed")
+                        self._failed_duties[place] = f"{type(reason).__name__}: {reason}"
+                    else:
+                        self._failed_duties.pop(place, None)
+            self._tell_duties()
             self._stopping.wait(max(0.05, min(due) - time.monotonic()))
         close_database()
+
+    def _tell_duties(self) -> None:
+        """A duty that fails again and again would go unseen: nobody waits for it."""
+        words = "; ".join(sorted(set(self._failed_duties.values())))
+        if words != self._duties_told:
+            with contextlib.suppress(DatabaseError, NotDurable):  # told when the database can be written again
+                checks.record("duties", "problem" if words else "ok", words or "done in time", _now(), DUTIES_CURE)
+                self._duties_told = words
 
     def _beat(self) -> None:
         # NTP's word before and after: a step between the two is seen, whichever way it went.
@@ -233,7 +249,7 @@ class Workers:
         self._unheld = set(loose)
 
     def _promise_checks(self) -> None:
-        for router in Router.select():
+        for router in list(Router.select()):
             if router.mode == "local" or router.username:
                 _promise_once("router.check", "router-checks", f"{router.id}:m", {"router_id": router.id},
                               lane=f"router:{router.id}")  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 
 from edge import database
 from edge.database import db
-from edge.domain import accounting, logins
+from edge.domain import access, accounting, logins
 from edge.domain.disconnects import promise_disconnects
 from edge.models import Clock, Grant, Placement, Router
 from edge.network_models import Login, Session
@@ -128,7 +128,7 @@ def test_a_right_ends_when_its_data_is_used_up_on_all_devices_and_routers(box: B
     wrote("a", acctinputoctets=10 * MIB, acctoutputoctets=20 * MIB)
     wrote("b", mac=TV, acctinputoctets=9 * MIB, acctoutputoctets=30 * MIB)
     accounting.fold(box.now)
-    assert accounting.usage(asha) == (0, 69 * MIB)
+    assert access.used(asha) == (0, 99 * MIB)
     assert Grant.get().state == "live"
     wrote("b", mac=TV, acctinputoctets=10 * MIB, acctoutputoctets=30 * MIB)
     accounting.fold(box.now)
@@ -145,7 +145,7 @@ def test_metered_time_ends_by_what_was_used_and_not_by_the_calendar(box: Box, ga
     accounting.fold(box.now)
     ended = Grant.get()
     assert (ended.state, ended.why_ended) == ("ended", "time")
-    assert accounting.usage(asha) == (3600, 0)
+    assert access.used(asha) == (3600, 0)
 
 
 def test_time_by_the_wall_clock_is_not_ended_by_seconds_online(box: Box, gate: Router) -> None:

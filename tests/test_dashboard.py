@@ -147,7 +147,7 @@ def test_today_shows_takings_who_is_online_and_who_paid_and_is_not(njeri):
     waiting = pay(JUMA, now, "R2")
     page = njeri.get("/admin/")
     assert "Takings KSh 40" in page.words
-    assert "Sales 2" in page.words and "Online now 1" in page.words and "Paid, not online 1" in page.words
+    assert "Sales 2" in page.words and "Let in now 1" in page.words and "Paid, not online 1" in page.words
     assert f'href="/admin/payments/{waiting.id}"' in page.text
     assert "0722•••111" in page.words and "0722 000 111" not in page.words
     assert "0712•••678 was let in by gate" in page.words

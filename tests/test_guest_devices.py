@@ -1,16 +1,17 @@
 """Guests' devices at a router: TVs by their MAC, a code moved to another device, a pause, a login without a form."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from edge import jobs, tasks
+from edge.database import db
 from edge.devices.opening import Devices
-from edge.domain import access, convergence, guest_devices, guest_logins
+from edge.domain import access, accounting, convergence, guest_devices, guest_logins, wishes
 from edge.errors import BadInput
 from edge.handlers.world import World
-from edge.models import Grant, Job, Placement, Plan, Router
+from edge.models import Breaker, Grant, Job, Placement, Plan, Router
 from edge.network_models import Device, Session
 from edge.settings import Settings
 from edge.simulators.router import RouterSimulator
@@ -210,6 +211,214 @@ def test_a_pause_logs_out_and_the_device_stays_the_guests(box, world, router, as
     assert Grant.get_by_id(asha.id).mac == PHONE
 
 
+def test_a_pause_logs_the_tvs_out_and_a_move_leaves_them(box, world, router, asha):
+    guest_devices.add(asha, TV, "", "guest", box.now)
+    work(world)
+    join(router, asha, PHONE, "10.5.50.7")
+    router.add_host(TV, "10.5.50.77")
+    assert router.log_in(TV, "", TV) == ""
+    now = datetime.now(UTC)
+    stayed(asha, PHONE, now)
+    stayed(asha, TV, now, username=TV)
+    guest_logins.promise_kick(asha, "move", OTHER, now)
+    work(world)
+    assert [row["user"] for row in router.active()] == [TV]
+    assert {row.mac: row.ended_at is None for row in Session.select()} == {PHONE: False, TV: True}
+    guest_logins.promise_kick(asha, "pause", "", datetime.now(UTC))
+    work(world)
+    assert router.active() == []
+    assert Session.select().where(Session.ended_at.is_null()).count() == 0
+
+
+def test_a_pause_right_after_a_move_is_done_too(box, world, router, asha):
+    guest_logins.promise_kick(asha, "move", OTHER, datetime.now(UTC))
+    guest_logins.promise_kick(asha, "pause", "", datetime.now(UTC))
+    assert guest_logins.kick_progress(asha, datetime.now(UTC)) == guest_logins.Progress("waiting", "pause")
+    work(world)
+    assert [job.args["why"] for job in box.jobs("grant.move", "done")] == ["move", "pause"]
+
+
+def test_the_progress_of_a_move_is_that_of_the_newest(box, world, router, asha):
+    for _ in range(3):
+        guest_logins.promise_kick(asha, "move", OTHER, datetime.now(UTC))
+        assert guest_logins.kick_progress(asha, datetime.now(UTC)).state == "waiting"
+        work(world)
+        assert guest_logins.kick_progress(asha, datetime.now(UTC)).state == "done"
+    assert len(box.jobs("grant.move", "done")) == 3
+    assert guest_logins.kick_progress(asha, datetime.now(UTC) + timedelta(minutes=4)) is None
+
+
+def test_what_was_asked_for_long_ago_throws_nobody_out_and_is_told(box, world, router, asha):
+    asked_at = datetime.now(UTC) - wishes.PATIENCE - timedelta(seconds=20)
+    guest_logins.promise_kick(asha, "move", OTHER, asked_at)
+    assert guest_logins.kick_progress(asha, datetime.now(UTC)) == guest_logins.Progress("failed", "move")
+    join(router, asha, PHONE, "10.5.50.7")
+    work(world)
+    assert online(router, asha.username) == [PHONE]
+    assert Grant.get_by_id(asha.id).mac == PHONE
+    assert "ask again" in box.jobs("grant.move", "failed")[0].errors[-1]["words"]
+    assert guest_logins.kick_progress(asha, datetime.now(UTC)).state == "failed"
+
+
+def test_who_asks_again_while_an_old_wish_waits_is_heard(box, world, router, asha):
+    guest_logins.promise_kick(asha, "move", OTHER, datetime.now(UTC) - timedelta(hours=3))
+    guest_logins.promise_kick(asha, "move", OTHER, datetime.now(UTC))
+    assert guest_logins.kick_progress(asha, datetime.now(UTC)).state == "waiting"
+    join(router, asha, PHONE, "10.5.50.7")
+    work(world)
+    assert online(router, asha.username) == []
+    assert guest_logins.kick_progress(asha, datetime.now(UTC)).state == "done"
+
+
+def test_work_of_an_older_release_that_told_no_time_is_done(box, world, router, asha):
+    join(router, asha, PHONE, "10.5.50.7")
+    args = {"grant_id": asha.id, "router_id": Router.get().id, "why": "pause", "mac": ""}
+    jobs.promise("grant.move", "provisioning", datetime.now(UTC), args=args)
+    work(world)
+    assert online(router, asha.username) == []
+
+
+# By RADIUS.
+
+
+@dataclass(frozen=True)
+class Welcome:
+    """An Access-Accept that limits nothing."""
+
+    session_timeout_s: int | None = None
+    rate: str = ""
+    total_limit: int | None = None
+    port_limit: int | None = None
+    class_: bytes = b""
+    interim_s: int | None = None
+    idle_s: int | None = None
+    group: str = ""
+    recv_limit: int | None = None
+    xmit_limit: int | None = None
+
+
+class Office:
+    """A RADIUS server that lets everybody in."""
+
+    def log_in(self, username, password, **told):
+        return Welcome()
+
+    def account(self, kind, **told):
+        """Nobody reads it."""
+
+
+@pytest.fixture
+def hall(box, world):
+    """Router `hall`, which asks by RADIUS, and at which the box has an API login as well."""
+    with RouterSimulator(identity="hall", radius=Office()) as simulator:
+        Router.create(
+            name="hall", host="127.0.0.1", port=simulator.port, mode="radius", username=simulator.username,
+            password=simulator.password, radius_secret="at-least-8",
+        )  # fmt: skip
+        yield simulator
+
+
+def accounted(grant, login, mac):
+    """The accounting and the row of a session by RADIUS."""
+    at = datetime.now(UTC)
+    db.execute_sql(
+        "INSERT INTO radacct (acctuniqueid, acctsessionid, username, login, nasipaddress, callingstationid, "
+        "framedipaddress, acctstarttime, acctupdatetime) VALUES (?, ?, ?, ?, '127.0.0.1', ?, '10.5.50.7', ?, ?)",
+        (f"u{mac}", f"s{mac}", grant.username, login, mac, at.timestamp(), at.timestamp()),
+    )
+    accounting.fold(at)
+
+
+def visitor(**told):
+    return Grant.create(plan=1, username="ASHA2345", password="0712", seconds=3600, created_at=datetime.now(UTC),
+                        devices=3, metered=True, **told)  # fmt: skip
+
+
+@pytest.mark.parametrize("is_accounted", [True, False])
+def test_a_code_typed_in_small_letters_is_kicked_as_it_was_typed(box, world, hall, is_accounted):
+    asha = visitor(mac=PHONE)
+    hall.add_host(PHONE, "10.5.50.7")
+    assert hall.log_in("asha2345", "0712", PHONE) == ""
+    if is_accounted:
+        accounted(asha, "asha2345", PHONE)
+    else:  # the accounting is behind, but the router was read
+        stayed(asha, PHONE, datetime.now(UTC), username="asha2345")
+    guest_logins.promise_kick(asha, "move", OTHER, datetime.now(UTC))
+    work(world)
+    assert (hall.active(), hall.cookies()) == ([], [])
+    assert Session.get().ended_at is not None
+    assert Grant.get_by_id(asha.id).mac == OTHER
+
+
+def by_mac(hall, mac_format):
+    profile = hall.hotspot.profile_of(None)
+    profile |= {"radius-mac-format": mac_format, "login-by": "mac,mac-cookie,http-pap", "use-radius": "true"}
+    hall.add_host(TV, "10.5.50.77")
+    return [(row["user"], row["mac-address"]) for row in hall.active()]
+
+
+@pytest.mark.parametrize(
+    ("mac_format", "spelt"),
+    [("XX:XX:XX:XX:XX:XX", TV), ("XX-XX-XX-XX-XX-XX", "00-1D-BA-11-22-33"), ("XXXXXXXXXXXX", "001DBA112233")],
+)
+def test_a_tv_by_radius_is_put_out_however_the_router_spells_its_mac(box, world, hall, mac_format, spelt):
+    asha = visitor()
+    device = Device.create(grant=asha, mac=TV, created_at=box.now)
+    assert by_mac(hall, mac_format) == [(spelt, TV)]
+    accounted(asha, spelt, TV)
+    hall.hotspot.profile_of(None)["login-by"] = "http-pap"  # else it is back before anybody looks
+    guest_devices.remove(device, "guest", box.now)
+    work(world)
+    assert hall.active() == []
+
+
+@pytest.mark.parametrize("spelt", ["XX:XX:XX:XX:XX:XX", "XXXXXX-XXXXXX"])
+def test_a_pause_puts_a_tv_by_radius_out(box, world, hall, spelt):
+    asha = visitor()
+    Device.create(grant=asha, mac=TV, created_at=box.now)
+    ((name, _),) = by_mac(hall, spelt)
+    accounted(asha, name, TV)
+    hall.hotspot.profile_of(None)["login-by"] = "http-pap"
+    guest_logins.promise_kick(asha, "pause", "", datetime.now(UTC))
+    work(world)
+    assert hall.active() == []
+    assert Session.get().ended_at is not None
+
+
+class Orders(World):
+    """Keeps which sessions were to be ended by a Disconnect."""
+
+    def disconnect(self, row, session):
+        told.append(session.login)
+
+
+told: list[str] = []
+
+
+def test_a_disconnect_knows_a_tv_in_any_spelling(box, world):
+    Router.create(name="mute", host="127.0.0.1", mode="radius", radius_secret="at-least-8")
+    asha = visitor()
+    device = Device.create(grant=asha, mac=TV, created_at=box.now)
+    accounted(asha, "001D:BA11:2233", TV)
+    accounted(asha, "asha2345", PHONE)
+    told.clear()
+    guest_devices.remove(device, "guest", box.now)
+    work(Orders(world.devices, world.settings))
+    assert told == ["001D:BA11:2233"]
+
+
+def test_only_what_the_router_was_told_is_booked_as_ended(box, world):
+    Router.create(name="mute", host="127.0.0.1", mode="radius", radius_secret="at-least-8")
+    asha = visitor()
+    accounted(asha, "asha2345", PHONE)
+    stayed(asha, OTHER, datetime.now(UTC))  # of which the accounting knows nothing
+    told.clear()
+    guest_logins.promise_kick(asha, "pause", "", datetime.now(UTC))
+    work(Orders(world.devices, world.settings))
+    assert told == ["asha2345"]
+    assert {row.mac: row.ended_at is None for row in Session.select()} == {PHONE: False, OTHER: True}
+
+
 def test_a_router_that_is_away_is_told_to_whoever_waits(box, world, router, asha):
     router.unplugged = True
     guest_logins.promise_kick(asha, "move", OTHER, datetime.now(UTC))
@@ -244,10 +453,10 @@ def test_a_phone_that_woke_up_meanwhile_is_in(box, world, router, asha):
     assert guest_logins.login_progress(name).state == "done"
 
 
-def stayed(grant, mac, at):
+def stayed(grant, mac, at, username=""):
     Session.create(
-        key=f"{mac}{at}", source="router", router=Router.get(), grant=grant, mac=mac, username=grant.username,
-        started_at=at, seen_at=at,
+        key=f"{mac}{at}", source="router", router=Router.get(), grant=grant, mac=mac,
+        username=username or grant.username, started_at=at, seen_at=at,
     )  # fmt: skip
 
 
@@ -275,14 +484,6 @@ def test_a_tv_is_not_taken_for_a_phone_that_may_connect(box, asha):
     guest_devices.add(asha, TV, "", "guest", box.now)
     stayed(asha, TV, datetime.now(UTC))
     assert guest_logins.of_mac(TV) is None
-
-
-@pytest.mark.parametrize(
-    ("mac", "private"),
-    [("DA:A1:19:00:00:01", True), ("02:00:00:00:00:01", True), ("3C:5A:B4:00:00:01", False), ("", False), ("x", False)],
-)
-def test_an_address_that_a_phone_made_up_is_recognised(mac, private):
-    assert guest_devices.is_private(mac) is private
 
 
 @pytest.mark.parametrize(
@@ -343,3 +544,37 @@ def test_a_login_is_not_made_up_for_hours_later(box, world, router, asha):
     tasks.run(jobs.claim("provisioning", "w", datetime.now(UTC)), world=late)
     assert guest_logins.login_progress(name).state == "failed"
     assert router.active() == []
+
+
+@pytest.mark.parametrize(
+    ("ask", "index"),
+    [
+        (lambda asha, now: guest_logins.kick_progress(asha, now), ("jobs_once", "routers_name")),
+        (lambda asha, now: guest_logins.session_at("10.5.50.7", now), ("sessions_at",)),
+        (lambda asha, now: guest_logins.open_sessions(asha, now), ("sessions_of",)),
+        (lambda asha, now: guest_logins.of_mac(TV), ("devices_mac", "grants_mac", "sessions_mac")),
+        (lambda asha, now: guest_logins.known_macs(), ("grants_live",)),
+    ],
+    ids=["how far a move is", "whose address", "a page", "whose device", "all devices"],
+)
+def test_what_a_page_asks_is_found_by_an_index_however_long_the_history(box, asha, ask, index):
+    asked = []
+    db.connection().set_trace_callback(asked.append)
+    ask(asha, datetime.now(UTC))
+    db.connection().set_trace_callback(None)
+    found = [words for words in asked if words.lstrip().startswith("SELECT")]
+    assert found
+    for words in found:
+        plan = [str(row[3]) for row in db.execute_sql("EXPLAIN QUERY PLAN " + words).fetchall()]
+        assert any(name in step for name in index for step in plan), plan
+        for step in plan:  # a table may be walked through only by a small index
+            assert not step.startswith("SCAN") or "INDEX" in step or "CONSTANT" in step, plan
+
+
+def test_an_old_wish_says_nothing_of_whether_the_router_is_back(box, world, router, asha):
+    guest_logins.promise_kick(asha, "move", OTHER, datetime.now(UTC) - timedelta(hours=3))
+    name, now = f"router:{Router.get().id}", datetime.now(UTC)
+    Breaker.create(name=name, state="open", failures=7, opened=1, retry_at=now, changed_at=now)
+    work(world)
+    assert box.jobs("grant.move", "failed")
+    assert Breaker.get(Breaker.name == name).state == "open"

@@ -283,11 +283,44 @@ def test_a_router_that_refuses_the_box_is_the_problem(settings, gate, sim):
     sim.password = "changed"
     found = seen(gate)
     assert problems(found) == ["router"]
+    stranger = RouterLook(Conversation("127.0.0.1", sim.port, "edge", "wrong", tls=False, ca_file="", timeout_s=20))
     with pytest.raises(Refused):
-        RouterLook("127.0.0.1", sim.port, "edge", "wrong").at("X", "")
+        stranger.at("X", "")
     sim.unplugged = True
     with pytest.raises(Unreachable):
-        RouterLook("127.0.0.1", sim.port, "edge", "wrong").at("X", "")
+        stranger.at("X", "")
+
+
+def test_a_worker_looks_and_cures_by_the_one_connection_it_has(settings, gate, sim):
+    grant = bought(settings)
+    sim.add_host(PHONE, "10.5.50.20")
+    subject = guest_doctor.find(ASHA)
+    for promise in (
+        lambda: guest_doctor.ask_routers(subject, now()),
+        lambda: guest_doctor.cure(subject, "again", gate.id, now()),
+        lambda: guest_doctor.cure(subject, "free", gate.id, now()),
+    ):
+        sim.commands.clear()
+        promise()
+        work(settings)
+        assert sim.commands.count("/login") == 1
+    assert [row["user"] for row in sim.active()] == [grant.username]
+
+
+def test_a_cure_that_was_asked_for_long_ago_is_not_done(settings, gate, sim):
+    grant = bought(settings)
+    online(sim, grant)
+    subject = guest_doctor.find(ASHA)
+    for what in ("again", "free"):
+        sim.commands.clear()
+        guest_doctor.cure(subject, what, gate.id, now() - timedelta(minutes=3))
+        work(settings)
+        assert sim.commands == []
+        assert "ask again" in Job.get(Job.name == f"guest.{what}").errors[-1]["words"]
+        guest_doctor.cure(subject, what, gate.id, now())
+        assert Job.select().where(Job.name == f"guest.{what}", Job.state == "waiting").count() == 1
+        work(settings)
+    assert [row["user"] for row in sim.active()] == [grant.username]
 
 
 def test_a_look_reads_only(settings, gate, sim):
@@ -592,6 +625,15 @@ def test_the_command_asks_the_router_itself_and_ends_with_1_when_something_is_wr
     assert bad.exit_code == 1
     assert "but router gate could not be asked" in bad.stdout.splitlines()[0]
     assert "PROBLEM  Router:" in bad.stdout and "UNKNOWN  His device on the WiFi:" in bad.stdout
+    assert "cure: edge router sync gate" in bad.stdout
+
+
+def test_the_command_says_where_to_press_what_no_command_does(settings, gate, sim):
+    grant = bought(settings)
+    sim.add_host(PHONE, "10.5.50.20")
+    words = run(settings, grant.username).stdout
+    cure = next(line for line in words.splitlines() if "cure:" in line)
+    assert "Kick, and log in anew: http://" in cure and cure.endswith(f"/admin/doctor?q={grant.username}")
 
 
 def test_the_command_says_when_nobody_is_meant(settings, gate):

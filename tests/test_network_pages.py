@@ -235,7 +235,7 @@ def test_a_kick_is_promised_and_what_comes_of_it_is_told(njeri, gate):
     answer = njeri.post(f"/admin/sessions/{session.id}/kick", {"back": "/admin/network?q=0712345678"})
     assert answer.status == 303 and answer.header("Location") == "/admin/network?q=0712345678&did=kicked"
     job = Job.get(Job.name == "session.kick")
-    assert job.args == {"session_id": session.id, "router_id": gate.id, "who": "Njeri"}
+    assert job.args.items() >= {"session_id": session.id, "router_id": gate.id, "who": "Njeri"}.items()
     assert "The router is asked to log this device out" in njeri.get("/admin/network", "did=kicked").words
     assert "Njeri wants" in njeri.get("/admin/").words
 

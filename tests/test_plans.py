@@ -80,7 +80,6 @@ def test_a_hidden_plan_is_sold_no_more_and_can_come_back(shop):
         (("add", "a\nb", "--price", "20", "--time", "1h"), "1 to 60 letters"),
         (("add", "X", "--price", "20", "--time", "1h", "--idle", "5s"), "at least a minute"),
         (("add", "X", "--price", "20", "--time", "999w9999d"), "ten years"),
-        (("set", "1"), "Say what to change"),
         (("set", "99", "--price", "20"), "no plan 99"),
         (("hide", "99"), "no plan 99"),
     ],
@@ -89,6 +88,11 @@ def test_what_can_not_be_sold_is_refused_in_words(shop, words, told):
     code, answer = shop("plan", *words)
     assert code == 1
     assert told in answer["error"]
+
+
+def test_a_change_that_names_nothing_to_change_is_wrong_use(shop):
+    code, answer = shop("plan", "set", "1")
+    assert code == 2 and "Say what to change" in answer["error"]
 
 
 def test_a_new_plan_without_price_or_time_asks_for_them(shop):

@@ -424,6 +424,33 @@ def test_a_kick_that_cannot_be_done_is_told(box: Box, gate: RouterSimulator, row
     assert only(row).ended_at is None
 
 
+def test_a_kick_that_was_wished_for_hours_ago_is_not_done(box: Box, gate: RouterSimulator, row: RouterRow) -> None:
+    online(gate)
+    look(box, row)
+    session = only(row)
+    assert sessions.kick(session, datetime.now(UTC) - timedelta(hours=3), "Njeri")
+    work(box)
+    assert len(gate.active()) == 1 and only(row).ended_at is None
+    assert "180 minutes ago" in str(events("session.kick_failed")[0]["words"])
+    assert sessions.kick(session, datetime.now(UTC), "Njeri")
+    work(box)
+    assert gate.active() == []
+
+
+def test_a_kick_that_still_waits_for_the_router_gives_way_to_a_new_one(
+    box: Box, gate: RouterSimulator, row: RouterRow
+) -> None:
+    online(gate)
+    look(box, row)
+    assert sessions.kick(only(row), datetime.now(UTC) - timedelta(minutes=3), "Njeri")
+    assert sessions.kick(only(row), datetime.now(UTC), "Njeri")
+    assert [job.state for job in Job.select().where(Job.name == "session.kick").order_by(Job.id)] == [
+        "cancelled", "waiting",
+    ]  # fmt: skip
+    work(box)
+    assert gate.active() == []
+
+
 def test_a_router_without_an_api_user_is_told_by_radius(
     box: Box, gate: RouterSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -489,7 +516,8 @@ def test_a_stranger_goes_only_on_the_owners_word(box: Box, gate: RouterSimulator
     work(box)
     assert gate.users() == [] and gate.active() == [] and gate.cookies() == []
     assert Stranger.get_by_id(stranger.id).state == "gone"
-    assert events("stranger.removed") == [{"user": "old-voucher", "router": "gate"}]
+    assert events("stranger.unwanted") == [{"who": "Njeri", "user": "ol•••••••••", "router": "gate"}]
+    assert events("stranger.removed") == [{"user": "ol•••••••••", "router": "gate"}]
 
 
 def test_a_user_who_was_changed_since_he_was_seen_is_not_removed(
@@ -502,6 +530,20 @@ def test_a_user_who_was_changed_since_he_was_seen_is_not_removed(
     assert len(gate.users()) == 1
     assert Stranger.get_by_id(stranger.id).state == "found"
     assert "not the one that was found" in str(events("stranger.stayed")[0]["words"])
+
+
+@pytest.mark.parametrize("name", ["0712345678", "+254712345678", "old-voucher-of-2024-by-hand"])
+def test_no_event_tells_a_strangers_whole_name(box: Box, gate: RouterSimulator, row: RouterRow, name: str) -> None:
+    gate.add_user(name, "x", comment="edge:5")
+    stranger = strange(box, row, name)
+    strangers.remove(stranger, datetime.now(UTC), "Njeri")
+    work(box)
+    strangers.leave(Stranger.get_by_id(stranger.id), datetime.now(UTC), "Njeri")
+    strangers.record_removed(stranger.id, datetime.now(UTC))
+    told = [str(event.data) for event in Event.select().where(Event.name.startswith("stranger."))]
+    assert len(told) == 4  # unwanted, stayed, left, removed
+    job = Job.get(Job.name == "stranger.remove")
+    assert not any(name in words or "712345678" in words for words in [*told, str(job.errors)])
 
 
 def test_whom_the_owner_leaves_is_not_asked_about_again(box: Box, row: RouterRow) -> None:

@@ -203,6 +203,80 @@ def test_no_secret_is_shown_or_kept() -> None:
     assert SECRET not in told and "a-password-of-the-box" not in told
 
 
+# Pages that can't be read.
+
+
+def hidden(seen: Seen, *names: str) -> Seen:
+    """The same router, which does not show what is in these pages."""
+    rows = [{key: value for key, value in row.items() if key != "contents" or row["name"] not in names}
+            for row in seen.rows("/file")]  # fmt: skip
+    return Seen({**seen.menus, "/file": rows}, seen.denied)
+
+
+def page_on(gate: RouterSimulator, name: str = "hotspot/login.html") -> str:
+    rows = gate.files.table.named(name)
+    return rows[0]["contents"] if rows else ""
+
+
+def test_a_page_that_can_not_be_read_is_kept_and_comes_back() -> None:
+    with router() as gate:
+        own = page_on(gate)
+        seen = hidden(seen_on(gate), "hotspot/login.html")
+        assert "page" not in {one.key for one in findings(wish(), seen, datetime.now(UTC))}
+        with opened(gate) as device:
+            outcome = device.apply(device.plan(wish(), seen), wish())
+        assert outcome.left == [] and page_on(gate) == PAGES["login.html"]
+        assert page_on(gate, "hotspot/login.html.before-edge") == own
+        assert changes_of(gate, wish(known=digests(outcome.done))) == []
+        with opened(gate) as device:
+            assert device.apply(undoing(remember({}, outcome.done), device.look(wish())), wish()).left == []
+        assert page_on(gate) == own and page_on(gate, "hotspot/login.html.before-edge") == ""
+
+
+def test_a_page_that_was_kept_stays_kept_while_somebody_elses_is_in_its_place() -> None:
+    with router() as gate:
+        seen = hidden(seen_on(gate), "hotspot/login.html")
+        with opened(gate) as device:
+            undo = remember({}, device.apply(device.plan(wish(), seen), wish()).done)
+            gate.files.change(gate.files.table.ids("hotspot/login.html")[0], {"contents": "newer"}, "")
+            assert device.apply(undoing(undo, device.look(wish())), wish()).left == []
+        assert page_on(gate) == "newer" and page_on(gate, "hotspot/login.html.before-edge")
+
+
+def test_guests_keep_a_page_when_ours_finds_no_room_beside_the_old_one() -> None:
+    with router() as gate:
+        own, room = page_on(gate), gate.files.room
+        seen = hidden(seen_on(gate), "hotspot/login.html")
+        gate.files.room = 0
+        with opened(gate) as device:
+            outcome = device.apply(device.plan(wish(), seen), wish())
+        gate.files.room = room
+        assert any(change.key == "file:hotspot/login.html" for change, _ in outcome.left)
+        assert page_on(gate) == own
+
+
+def test_a_page_that_can_not_be_kept_is_told_before_anything_changes() -> None:
+    with router(OLD) as gate:
+        found = found_on(gate)["page"]
+        assert found.level == "warning" and "can't be put back" in found.words
+        done = set_up(gate, wish(pages={}))
+        assert "page" not in found_on(gate, pages={}, known=digests(done))
+
+
+def test_only_the_pages_of_the_server_concerned_are_reset() -> None:
+    with router() as gate:
+        gate.hotspot.server_profiles.plant(name="vip", html_directory="vip", login_by="cookie")
+        gate.configuration.bridges.plant(name="bridge2")
+        gate.configuration.sync_bridges()
+        gate.hotspot.servers.plant(name="vip", interface="bridge2", profile="vip")
+        back = Change("k", "/ip/hotspot", "reset-html", "w", {"name": "hotspot/login.html"}, {}, {})
+        elsewhere = Change("k", "/ip/hotspot", "reset-html", "w", {"name": "nowhere/login.html"}, {}, {})
+        with opened(gate) as device:
+            outcome = device.apply([back, elsewhere], wish())
+        assert outcome.done == [back] and "nowhere" in outcome.left[0][1]
+        assert gate.commands.count("/ip/hotspot/reset-html") == 1
+
+
 # What a phone meets.
 
 
@@ -252,7 +326,7 @@ def test_the_user_that_the_box_makes_may_do_all_that_is_left_to_do() -> None:
             seen = device.look(as_edge)
             assert device.plan(as_edge, seen) == []
             policy = seen.first("/user/group", name="edge")["policy"].split(",")
-            assert {word for word in policy if not word.startswith("!")} == {"read", "write", "api"}
+            assert {word for word in policy if not word.startswith("!")} == {"read", "write", "api", "test"}
 
 
 def test_the_api_is_opened_to_the_box_alone_and_never_closed_to_it() -> None:
@@ -267,6 +341,30 @@ def test_a_router_that_sees_the_box_elsewhere_keeps_its_api_open() -> None:
         assert not any(change.find.get("name") == "api" for change in done)
         with opened(gate, "edge", "a-password-of-the-box") as device:
             device.greet()
+
+
+def test_a_user_edge_who_may_do_everything_and_is_not_ours_stays_as_he_is() -> None:
+    with router() as gate:
+        gate.accounts.users.plant(name="edge", group="full", password="of-the-owner", comment="night shift")
+        found = found_on(gate)["namesake"]
+        assert "stays as it is" in found.words and "edge-box" in found.words
+        done = set_up(gate, wish())
+        seen = seen_on(gate)
+        assert seen.first("/user", name="edge")["group"] == "full"
+        assert seen.first("/user", name="edge-box")["group"] == "edge"
+        with opened(gate, "edge-box", "a-password-of-the-box") as device:
+            device.greet()
+        with opened(gate, "edge", "of-the-owner") as device:
+            device.greet()
+        assert changes_of(gate, wish(known=digests(done))) == []
+
+
+@pytest.mark.parametrize("more", [{"login": "edge"}, {"keeps_user": True}])
+def test_a_login_edge_of_somebodys_own_is_never_brought_down(more: dict[str, Any]) -> None:
+    with router() as gate:
+        gate.accounts.users.plant(name="edge", group="full", password="of-the-owner")
+        assert not any(change.menu.startswith("/user") for change in changes_of(gate, wish(**more)))
+        assert "rights" in found_on(gate, **more)
 
 
 def test_a_login_that_may_not_write_is_refused_in_words() -> None:
@@ -354,6 +452,16 @@ def test_a_strangers_dhcp_server_is_told_once_we_watch() -> None:
         gate.rogue_dhcp = "DE:AD:BE:EF:00:01"
         found = found_on(gate)["rogue-dhcp"]
         assert "DE:AD:BE:EF:00:01" in found.words and "unplug" in found.cure
+
+
+def test_an_address_that_the_box_only_borrows_is_told_with_the_cure() -> None:
+    with router() as gate:
+        gate.configuration.lease("AA:BB:CC:00:00:02", "127.0.0.1")
+        found = found_on(gate)["lease"]
+        assert found.level == "warning" and "make-static [find address=127.0.0.1]" in found.cure
+        lease = gate.configuration.leases.ids("AA:BB:CC:00:00:02")[0]
+        gate.configuration.leases.rows[lease]["dynamic"] = "false"
+        assert "lease" not in found_on(gate)
 
 
 def test_a_wrong_clock_is_told() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 from click.testing import CliRunner
@@ -19,12 +19,14 @@ from edge.__main__ import edge
 from edge.devices.opening import Devices
 from edge.domain import setup
 from edge.errors import BadInput
-from edge.handlers.router_setup import own_address
-from edge.handlers.world import World
+from edge.handlers.router_setup import adopt_login, look_at_router, own_address
+from edge.handlers.world import Missed, World
 from edge.models import Event, Job, Router
-from edge.settings import Settings, Web
+from edge.settings import Database, Settings, Web
 from edge.simulators.router import RouterSimulator
 from edge.simulators.router.configuration import Factory
+from edge.values.router_findings import Finding
+from edge.values.router_setup import Change
 from edge.web import build
 from tests.browser import needs_chromium, says, set_width
 from tests.web_client import PASSWORD, Browser
@@ -103,18 +105,36 @@ def test_undo_puts_back_what_the_login_may_and_the_owner_the_rest(added: Callabl
         "router", "setup", "gate", "--undo", "--yes", "--username", ADMIN, "--password-stdin", stdin=ADMINS + "\n"
     )
     assert code == 0 and "Take away: Give the box an API user" in told
-    code, told = added("router", "setup", "gate", "--undo", "--yes")
+    assert "--username admin" in told
+    code, told = added("router", "list", "--json")
+    assert json.loads(told)["routers"][0]["username"] == "edge"  # the owner's login is not kept
+    again = ("--username", ADMIN, "--password-stdin")
+    code, told = added("router", "setup", "gate", "--undo", "--yes", *again, stdin=ADMINS + "\n")
     assert code == 0 and "nothing to put back" in told
-    code, told = added("router", "setup", "gate", "--dry-run", "--json")
-    assert len(json.loads(told)["changes"]) > 10
+    code, told = added("router", "setup", "gate", "--yes", "--json", *again, stdin=ADMINS + "\n")
+    assert len(json.loads(told)["done"]) > 10
+    code, told = added("router", "check", "gate")
+    assert code == 0, told
 
 
 def test_json_tells_all_and_needs_a_yes(added: Callable[..., tuple[int, str]]) -> None:
     code, told = added("router", "setup", "gate", "--json")
-    assert code == 1 and "--dry-run" in json.loads(told)["error"]
+    assert code == 2 and "--dry-run" in json.loads(told)["error"]
     code, told = added("router", "setup", "gate", "--json", "--yes")
     document = json.loads(told)
     assert len(document["done"]) > 10 and document["changes"] == [] and document["left"] == []
+
+
+@pytest.mark.parametrize("box", ["nonsense", "127.0.0.1", "0.0.0.0"])
+def test_wrong_use_is_told_with_exit_code_2(added: Callable[..., tuple[int, str]], box: str) -> None:
+    code, told = added("router", "setup", "gate", "--dry-run", "--box", box)
+    assert code == 2 and "192.168.88.10" in told
+    code, told = added("router", "setup", "gate", "--dry-run", "--json", "--box", box)
+    assert code == 2 and "192.168.88.10" in json.loads(told)["error"]
+    code, told = added("router", "import", "gate", "--json")
+    assert code == 2 and "--dry-run" in json.loads(told)["error"]
+    code, told = added("plan", "set", "1", "--json")
+    assert code == 2 and "--price" in json.loads(told)["error"]
 
 
 def test_device_mode_is_told_with_its_cure(added: Callable[..., tuple[int, str]], gate: RouterSimulator) -> None:
@@ -170,7 +190,13 @@ def test_the_whole_script_never_holds_the_owners_password(added: Callable[..., t
     assert code == 0 and "/user add name=edge" in told and ADMINS not in told
 
 
-@pytest.mark.parametrize("url", ["http://box.lan:8080", "192.168.88.10", 'http://1.2.3.4"; /x', "http://1.2.3.4:99999"])
+BAD_PLACES = (
+    "http://box.lan:8080", "192.168.88.10", "http://127.0.0.1:8080", "http://0.0.0.0", 'http://1.2.3.4"; /x',
+    "http://1.2.3.4:99999",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("url", BAD_PLACES)
 def test_an_address_of_the_box_that_is_none_is_told(added: Callable[..., tuple[int, str]], url: str) -> None:
     code, told = added("router", "script", "gate", "--url", url)
     assert code == 1 and "http://192.168.88.10:8080" in told
@@ -186,22 +212,66 @@ def row(settings: Settings, gate: RouterSimulator) -> Router:
     )
 
 
-def fetched(url: str) -> tuple[int, str]:
+def fresh(row: Router) -> Router:
+    found: Router = Router.get_by_id(row.id)
+    return found
+
+
+def fetched(url: str, host: str = "") -> tuple[int, str]:
     opener = build_opener(ProxyHandler({}))
     try:
-        with opener.open(url, timeout=30) as answer:
+        with opener.open(Request(url, headers={"Host": host} if host else {}), timeout=30) as answer:
             return answer.status, answer.read().decode()
     except OSError as reason:
         return int(getattr(reason, "code", 0)), ""
 
 
-def test_the_script_opens_once_and_makes_the_user_that_the_box_comes_as(row: Router, address: str) -> None:
+def test_the_script_opens_once_and_makes_the_user_that_the_box_is_to_come_as(row: Router, address: str) -> None:
     token = setup.issue_script(row, now(), "192.168.88.10", 8080)
     status, text = fetched(f"{address}/setup/{token}.rsc")
-    fresh = Router.get_by_id(row.id)
-    assert status == 200 and fresh.username == "edge" and f"password={fresh.password}" in text
+    told = re.search(r"/user add name=edge [^\n]*password=(\S+)", text)
+    assert status == 200 and told is not None and setup.login_to_try(fresh(row), now()) == ("edge", told[1])
     assert ADMINS not in text and "http://192.168.88.10:8080/setup/pages/login.html" in text
     assert fetched(f"{address}/setup/{token}.rsc")[0] == 404
+
+
+def test_the_old_login_stays_until_the_router_lets_the_new_user_in(
+    gate: RouterSimulator, row: Router, work: Callable[[], list[Job]]
+) -> None:
+    token = setup.issue_script(row, now(), "192.168.88.10", 8080)
+    assert adopt_login(fresh(row), now()).username == ADMIN and gate.commands == []  # nobody fetched it
+    setup.open_script(token, now())  # a chat shows what is behind the address, and the script is never run
+    assert adopt_login(fresh(row), now()).username == ADMIN
+    setup.ask_look(row, now())
+    work()
+    assert fresh(row).setup["looked"]["ok"] and fresh(row).username == ADMIN
+    name, password = setup.login_to_try(fresh(row), now())
+    gate.accounts.users.plant(name=name, group="full", password=password)  # somebody pastes the line after all
+    adopted = adopt_login(fresh(row), now())
+    assert (adopted.username, adopted.password) == (fresh(row).username, fresh(row).password) == (name, password)
+    assert setup.login_to_try(adopted, now()) is None
+
+
+def test_a_script_that_may_never_run_is_waited_for_a_day_beside_another_login(row: Router) -> None:
+    setup.open_script(setup.issue_script(row, now(), "192.168.88.10", 8080), now())
+    assert setup.login_to_try(fresh(row), now() + timedelta(hours=23)) is not None
+    assert setup.login_to_try(fresh(row), now() + timedelta(hours=25)) is None
+    row.put(username="", password="")  # and without end when that is the only one
+    assert setup.login_to_try(fresh(row), now() + timedelta(days=25)) is not None
+
+
+def test_a_router_that_says_no_has_answered_and_its_other_work_goes_on(
+    row: Router, settings: Settings, gate: RouterSimulator
+) -> None:
+    world = World(Devices(settings), settings)
+    gate.unplugged = True
+    assert isinstance(look_at_router(world, now(), row.id), Missed)
+    gate.unplugged = False
+    row.put(password="wrong")
+    told = look_at_router(world, now(), row.id)
+    assert told is not None and not isinstance(told, Missed)
+    told(now())
+    assert not fresh(row).setup["looked"]["ok"] and "password" in fresh(row).setup["looked"]["words"]
 
 
 def test_a_guessed_or_old_or_replaced_address_opens_nothing(row: Router, address: str) -> None:
@@ -227,6 +297,16 @@ def test_the_pages_for_a_router_lead_to_where_it_asked(row: Router, address: str
     status, text = fetched(f"{address}/setup/pages/api.json")
     assert status == 200 and f'"user-portal-url": "{address}/"' in text
     assert fetched(f"{address}/setup/pages/..%2fplans.toml")[0] == 404
+
+
+def test_a_page_for_a_router_leads_to_no_address_that_a_request_made_up(row: Router, address: str) -> None:
+    page = f"{address}/setup/pages/login.html"
+    assert "evil.example" not in fetched(page, "evil.example")[1]
+    assert "http://192.168.88.10:8080/" not in fetched(page, "192.168.88.10:8080")[1]
+    setup.issue_script(row, now(), "192.168.88.10", 8080)
+    assert "http://192.168.88.10:8080/?mac=" in fetched(page, "192.168.88.10:8080")[1]
+    setup.issue_script(row, now(), "192.168.88.10", 80)
+    assert "http://192.168.88.10/?mac=" in fetched(page, "192.168.88.10")[1]
 
 
 # By the dashboard, and a worker.
@@ -297,6 +377,8 @@ def test_a_user_of_ours_with_too_many_rights_is_brought_down_to_few(work: Callab
         row = setup.add_router(
             now(), name="garden", host="127.0.0.1", port=garden.port, username="edge", password="of-the-settings-file"
         )
+        users = garden.accounts.users
+        users.change(users.ids("edge")[0], {"comment": "edge: the box"})
         row.put(from_settings=True)
         setup.ask_look(row, now())
         work()
@@ -304,7 +386,7 @@ def test_a_user_of_ours_with_too_many_rights_is_brought_down_to_few(work: Callab
         assert [job.state for job in work()] == ["done"]
         fresh = Router.get()
         assert fresh.password == "of-the-settings-file" and fresh.setup["looked"]["changes"] == []
-        assert garden.accounts.policies_of("edge") == {"read", "write", "api"}
+        assert garden.accounts.policies_of("edge") == {"read", "write", "api", "test"}
 
 
 def test_what_was_not_shown_is_not_done(
@@ -327,6 +409,68 @@ def test_a_router_that_does_not_answer_is_told_on_the_page(
     setup.ask_look(row, now())
     work()
     assert "could not ask the router" in otieno.get(f"/admin/routers/{row.id}/setup").words
+
+
+def test_a_mistyped_password_is_mended_on_the_page(row: Router, otieno: Browser, work: Callable[[], list[Job]]) -> None:
+    page = f"/admin/routers/{row.id}"
+    row.put(password="mistyped")
+    setup.ask_look(row, now())
+    work()
+    shown = otieno.get(f"{page}/setup")
+    assert "login and password are right" in shown.words and "mistyped" not in shown.text
+    assert otieno.post(f"{page}/login", {"username": "", "password": ADMINS}).status == 400
+    assert otieno.post(f"{page}/login", {"username": "a\nb", "password": ADMINS}).status == 400
+    assert otieno.post(f"{page}/login", {"username": ADMIN, "password": ADMINS}).status == 303
+    work()
+    shown = otieno.get(f"{page}/setup", "did=login")
+    assert "To change on the router" in shown.words and ADMINS not in shown.text
+    assert [event.data["who"] for event in Event.select().where(Event.name == "router.login_changed")] == ["Otieno"]
+    row.put(from_settings=True)
+    assert "settings file" in otieno.post(f"{page}/login", {"username": ADMIN, "password": "x"}).words
+    assert Router.get_by_id(row.id).password == ADMINS
+
+
+def test_what_was_not_done_is_no_longer_told_once_a_look_finds_nothing_to_change(row: Router, otieno: Browser) -> None:
+    page, change = f"/admin/routers/{row.id}/setup", Change("k", "/user", "add", "Make it", {}, {}, {"name": "x"})
+    setup.record_done(row.id, [], [(change, "no room")], now())
+    setup.record_look(row.id, [], [change], [], now())
+    assert "Make it: no room" in otieno.get(page).words
+    setup.record_look(row.id, [], [], [], now())
+    assert "no room" not in otieno.get(page).words
+
+
+def test_names_of_a_router_are_escaped_once(row: Router, otieno: Browser) -> None:
+    needs = Finding("problem", "interface", "which?", "say")
+    setup.record_look(row.id, [needs], [], ["<b>bridge & co</b>"], now())
+    text = otieno.get(f"/admin/routers/{row.id}/setup").text
+    assert "&lt;b&gt;bridge &amp; co&lt;/b&gt;" in text and "&amp;lt;" not in text and "<b>bridge" not in text
+
+
+def test_a_router_in_mode_radius_is_refused_beside_postgresql(settings: Settings) -> None:
+    told = replace(settings, database=Database(url="postgresql://edge@db.example.org/edge"))
+    answer = signed_in(told, "Otieno").post("/admin/routers/new", {**FORM, "mode": "radius"})
+    assert answer.status == 400 and "SQLite" in answer.words and Router.select().count() == 0
+
+
+def test_the_form_of_the_script_takes_where_guests_are(row: Router, otieno: Browser) -> None:
+    told = {"url": "http://192.168.88.10:8080", "interface": "bridge-guests"}
+    assert otieno.post(f"/admin/routers/{row.id}/script", told).status == 200
+    assert Router.get_by_id(row.id).setup["interface"] == "bridge-guests"
+
+
+def test_the_box_comes_as_the_user_it_could_name(
+    gate: RouterSimulator, row: Router, work: Callable[[], list[Job]]
+) -> None:
+    gate.accounts.users.plant(name="edge", group="full", password="of-the-owner")
+    setup.ask_look(row, now())
+    work()
+    setup.ask_setup(row, now(), Router.get().setup["looked"]["approval"], "Otieno")
+    assert [job.state for job in work()] == ["done"]
+    fresh = Router.get_by_id(row.id)
+    assert fresh.username == "edge-box" and fresh.setup["looked"]["changes"] == []
+    assert gate.accounts.policies_of("edge-box") == {"read", "write", "api", "test"}
+    setup.prepare(row.id)
+    assert "pending" not in Router.get_by_id(row.id).setup
 
 
 def test_a_setup_that_is_cut_short_is_tried_again_and_ends_well(
@@ -382,7 +526,7 @@ def test_a_cashier_sets_up_no_router(settings: Settings, row: Router) -> None:
     wanjiku = signed_in(settings, "Wanjiku")
     for path in ("/admin/routers/new", f"/admin/routers/{row.id}/setup"):
         assert wanjiku.get(path).status == 403
-    for act in ("look", "setup", "undo", "script"):
+    for act in ("look", "setup", "undo", "script", "login"):
         assert wanjiku.post(f"/admin/routers/{row.id}/{act}", {"sure": "yes"}).status == 403
 
 
@@ -395,7 +539,7 @@ def test_the_line_to_paste_is_made_on_the_page_too(row: Router, otieno: Browser)
 
 def test_pages_of_routers_that_are_not_there_are_not_there(otieno: Browser) -> None:
     assert otieno.get("/admin/routers/999/setup").status == 404
-    for act in ("look", "setup", "undo", "script"):
+    for act in ("look", "setup", "undo", "script", "login"):
         assert otieno.post(f"/admin/routers/999/{act}", {"sure": "yes"}).status == 404
 
 

@@ -94,6 +94,12 @@ def test_a_hostile_name_stays_a_name_in_the_whole_script(server: str, interface:
     assert text.isascii()
 
 
+def test_whatever_ends_the_script_is_said_first() -> None:
+    """The line that was pasted catches the error, and RouterOS shows no words of an error that is caught."""
+    ends = re.findall(r'(:put ("[^"]*"); )?:error ("[^"]*")', script(wish(server="lobby")))
+    assert len(ends) == 4 and all(said == error for _, said, error in ends)
+
+
 def test_every_line_of_ours_can_be_run_again() -> None:
     """Whatever is added stands behind a look whether it is there."""
     lines = script(wish()).splitlines()
@@ -124,11 +130,34 @@ def test_the_line_to_paste_fetches_runs_and_forgets_the_script() -> None:
     line = paste_line("http://192.168.88.10:8080/setup/" + "a" * 32 + ".rsc")
     assert line == (
         '/tool fetch url="http://192.168.88.10:8080/setup/' + "a" * 32 + '.rsc" mode=http dst-path=edge.rsc; '
-        ":delay 2s; /import edge.rsc; /file remove edge.rsc"
+        ":delay 2s; :do { /import edge.rsc } on-error={ "
+        ':put "Edge: the set-up stopped half-way. Mend what is said above, and make a new line." }; '
+        "/file remove edge.rsc"
     )
 
 
-@pytest.mark.parametrize("url", ['http://box"; /system reset', "ftp://box/x", "http://b\nox/", "http://box/?a=$x", ""])
+def test_the_api_is_open_before_the_old_services_close_and_the_script_narrows_nothing() -> None:
+    lines = [line for line in script(wish()).splitlines() if line.startswith("/ip service")]
+    assert lines[0] == "/ip service set api disabled=no"
+    assert {line.split()[3] for line in lines[1:]} == {"ftp", "telnet", "www"}
+    assert "192.168.88.10/32" not in script(wish(mode="local"))
+
+
+def test_a_named_server_that_is_missing_ends_the_script_before_anything_is_made() -> None:
+    text = script(wish(server="lobby"))
+    missing = text.index(':error "Edge: this router has no hotspot server named lobby"')
+    assert missing < text.index(" add ")
+    assert "has no hotspot server" not in script(wish())
+
+
+def test_somebodys_full_user_of_our_name_ends_the_script_before_anything_is_made() -> None:
+    text = script(wish())
+    assert text.index('group="full"') < text.index(" add ")
+
+
+@pytest.mark.parametrize(
+    "url", ['http://box"; /system reset', "ftp://box/x", "http://b\nox/", "http://box/?a=$x", "", "https://box/x"]
+)
 def test_no_other_address_gets_into_the_line(url: str) -> None:
     with pytest.raises(BadInput, match="looks like"):
         paste_line(url)
@@ -144,4 +173,5 @@ def test_the_login_page_works_without_the_box() -> None:
     assert link is not None
     variables = re.findall(r"\$\(([a-z-]+)\)", link[1])
     assert {name for name in variables if not name.endswith("-esc")} == {"endif"}
+    assert "numeric" not in page and page.count('autocapitalize="none"') == 2  # imported codes may be of small letters
     assert len(page) < 4096  # version 6 shows no more of a file

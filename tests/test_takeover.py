@@ -18,7 +18,7 @@ from edge.models import Event, Grant, Job, Placement, Plan, Router
 from edge.network_models import Stranger
 from edge.simulators.router import RouterSimulator
 from edge.values.foreign_users import read_end, read_script, read_zone
-from edge.values.router_export import quote
+from edge.values.router_script import quote
 from edge.worker import work_once
 from tests.shop import ASHA, pay
 
@@ -162,8 +162,9 @@ def test_online_time_that_is_left_is_metered_and_counts_what_runs(imported, sim)
     grant, placement = grant_of("hand"), Placement.get()
     assert grant.metered and grant.ends_at is None
     assert grant.seconds == pytest.approx(7200 - 1800 - 600, abs=30)
-    assert (grant.bytes, placement.state, placement.counted_bytes) == (700, "there", 300)
-    assert placement.counted_s == pytest.approx(2400, abs=30)
+    [counted] = placement.counted.values()
+    assert (grant.bytes, placement.state, counted[3]) == (700, "there", 300)
+    assert counted[2] == pytest.approx(2400, abs=30)
     assert access.left(grant, now()).seconds == grant.seconds  # what was used before is not counted again
 
 
@@ -304,7 +305,7 @@ def test_the_owner_is_asked_and_may_say_no(command, sim):
     assert code == 0 and "Take over 1 users of router gate?" in text
     assert Grant.select().count() == 0
     assert command("import", "gate", stdin="y\n")[0] == 0 and Grant.select().count() == 1
-    assert command("import", "gate", "--json")[0] == 1
+    assert command("import", "gate", "--json")[0] == 2
 
 
 def test_names_and_marks_of_others_are_left_alone(imported, sim, gate):
@@ -319,6 +320,29 @@ def test_names_and_marks_of_others_are_left_alone(imported, sim, gate):
     document = imported()
     assert (document["taken"], document["kept"]) == (0, 5) and sim.users() == before
     assert "name of a guest" in document["users"][0]["words"]
+
+
+def test_names_that_differ_in_capitals_alone_stay_for_radius_knows_no_difference(imported, sim, gate):
+    payment = pay(ASHA, now())
+    code = Grant.get(Grant.payment == payment).username
+    for name in (code.lower(), "baba", "Baba", "Zoë", "ZOË", "zoë", "juma"):
+        sim.add_user(name, "x", "hours", limit_uptime="1h")
+    before = [row for row in sim.users() if row["name"] not in ("juma", "ZOË")]
+    document = imported()
+    kept = {entry["username"] for entry in document["users"] if "small and capital" in entry["words"]}
+    assert kept == {code.lower(), "baba", "Baba", "Zoë", "zoë"}
+    assert [row for row in sim.users() if row["name"] not in ("juma", "ZOË")] == before
+    sim.add_user("JUMA", "x", "hours", limit_uptime="1h")
+    again = imported()
+    assert again["taken"] == 0 and "small and capital" in fate(again, "JUMA")["words"]
+
+
+def test_a_guests_number_stands_whole_in_no_event(imported, sim, gate):
+    sim.add_user("0712345678", "x", "hours", limit_uptime="1h")
+    imported()
+    access.end(grant_of("0712345678"), "staff", now())
+    told = [str(event.data) for event in Event.select()]
+    assert told and not [words for words in told if "712345678" in words]
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -1,5 +1,6 @@
 """The worker process with its threads: who is delayed by whom, what a hang and a crash cost, and what a stop leaves."""
 
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from edge import database, jobs, tasks, worker
 from edge.bell import bell
 from edge.domain import clock
 from edge.errors import NotDurable
-from edge.models import Event, Heartbeat, Job
+from edge.models import Check, Event, Heartbeat, Job
 from edge.settings import Settings
 from edge.tasks import Task
 from edge.worker import Workers
@@ -478,3 +479,33 @@ def test_a_clock_that_steps_while_it_is_read_is_not_believed(box, monkeypatch):
     monkeypatch.setattr(worker, "is_synchronised", lambda: next(words))
     Workers(Settings(state=box.folder))._beat()
     assert not clock.is_trusted()
+
+
+def test_checks_of_all_routers_are_promised_while_others_write(box, monkeypatch):
+    for name in ("gate", "attic", "cellar"):
+        box.router(name)
+    other = sqlite3.connect(box.path, timeout=10)
+    promise_once = worker._promise_once
+
+    def with_company(*args, **more):
+        other.execute("UPDATE plans SET position = position + 1")
+        other.commit()
+        promise_once(*args, **more)
+
+    monkeypatch.setattr(worker, "_promise_once", with_company)
+    Workers(Settings(state=box.folder))._promise_checks()
+    other.close()
+    assert len(box.jobs("router.check")) == len(box.jobs("router.data")) == 3
+    assert len(box.jobs("mpesa.check")) == 1
+
+
+def test_a_regular_duty_that_fails_is_told_and_its_recovery_too(bench, box, monkeypatch):
+    workers = Workers(bench.settings)
+    workers._failed_duties[3] = "OperationalError: database is locked"
+    workers._tell_duties()
+    assert (Check.get_by_id("duties").state, Check.get_by_id("duties").words) == (
+        "problem", "OperationalError: database is locked",
+    )  # fmt: skip
+    workers._failed_duties.clear()
+    workers._tell_duties()
+    assert Check.get_by_id("duties").state == "ok"

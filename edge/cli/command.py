@@ -166,6 +166,11 @@ class BoxCommand(click.Command):
             return super().invoke(context)
         except BrokenPipeError:  # whoever read it, `head` perhaps, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except click.UsageError as reason:
+            if not context.ensure_object(Asked).as_json:
+                raise
+            click.echo(json.dumps({"error": reason.format_message()}))
+            sys.exit(reason.exit_code)
         except (EdgeError, OSError, peewee.PeeweeException) as reason:
             if context.ensure_object(Asked).as_json:
                 click.echo(json.dumps({"error": str(reason)}))

@@ -1,22 +1,29 @@
 """`edge doctor guest`: why one guest is not online, asked of the rows and of his routers themselves."""
 
+import shlex
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import click
 
 from edge.cli.command import BoxCommand, asked, show
+from edge.devices.router_setup import box_address
 from edge.domain import guest_doctor
 from edge.domain.guest_doctor import Examination, Subject
+from edge.errors import Unreachable
 from edge.handlers.guest_doctor import look_at
 from edge.models import Router
 from edge.pages import guest_doctor_words as words
 from edge.pages import staff_words
+from edge.pages.staff_words import plain
+from edge.settings import Settings
 from edge.values.guest_look import GuestLook
 from edge.values.msisdn import show_msisdn
+from edge.values.networks import is_ipv4
 
 
 @click.command(cls=BoxCommand)
@@ -32,7 +39,8 @@ def guest(who: str) -> None:
         now = datetime.now(UTC)
         found = guest_doctor.examine(subject, now, looks)
         zone = ZoneInfo(told.box.timezone)
-        show(_document(found, now, zone), lambda: _lines(found, now, zone))
+        page = f"{_dashboard(told)}/admin/doctor?{urlencode({'q': who})}"
+        show(_document(found, now, zone), lambda: _lines(found, now, zone, page))
         if not found.is_well:
             click.get_current_context().exit(1)
 
@@ -50,13 +58,33 @@ def _ask(subject: Subject) -> dict[int, GuestLook]:
         return dict(zip((row.id for row in routers), pool.map(look, routers), strict=True))
 
 
-def _lines(found: Examination, now: datetime, zone: ZoneInfo) -> Iterator[str]:
+def _dashboard(told: Settings) -> str:
+    """Where a browser in the same network finds it."""
+    host = told.web.host
+    if not is_ipv4(host) or host.startswith("0."):
+        try:
+            host = box_address("192.0.2.1")  # nobody's (RFC 5737): nothing is sent there
+        except Unreachable:
+            host = "127.0.0.1"
+    return f"http://{host}:{told.web.port}"
+
+
+def _lines(found: Examination, now: datetime, zone: ZoneInfo, page: str) -> Iterator[str]:
     yield words.headline(found, lambda then: staff_words.clock(then, now, zone), True)
     yield ""
     for entry in _findings(found, now, zone):
         yield f"{entry['state'].upper():8} {entry['name']}: {entry['words']}"
-        if entry["state"] == "problem" and entry["cures"]:
-            yield f"{'':8}   cure: {'; '.join(words.cure_name(cure) for cure in entry['cures'])} (on its page)"
+        if entry["state"] == "problem":
+            yield from (f"{'':8}   cure: {_cure(cure, found, page)}" for cure in entry["cures"])
+
+
+def _cure(cure: str, found: Examination, page: str) -> str:
+    """The command that does it; else what to press, and where."""
+    if cure == "recheck" and found.subject.payment is not None:
+        return f"edge payment recheck {found.subject.payment.id}"
+    if cure in ("check", "place") and found.router is not None:
+        return f"edge router sync {shlex.quote(plain(found.router.name))}"
+    return f"{words.cure_name(cure)}: {page}"
 
 
 def _document(found: Examination, now: datetime, zone: ZoneInfo) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def set_plan(plan_id: int, name: str | None, on_sale: bool | None, **told: Any) 
     values |= {} if name is None else {"name": name.strip()}
     values |= {} if on_sale is None else {"on_sale": on_sale}
     if not values:
-        raise BadInput("Say what to change, like --price 30.")
+        raise click.UsageError("Say what to change, like --price 30.")
     with asked().box():
         changed = plans.change(plans.get(plan_id), **values)
         _tell(changed, "is changed" if changed.on_sale else "is changed, and hidden")

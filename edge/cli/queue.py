@@ -333,7 +333,7 @@ def _figures(since: datetime, by: str, name: str | None) -> list[dict[str, Any]]
     if name is not None:
         found = found.where(JobMinute.queue == name)
     entries = []
-    for what, done, failures, retried, wait_s, run_s, wait_max_s, run_max_s in found.group_by(column).tuples():
+    for what, done, failures, retried, wait_s, run_s, wait_max_s, run_max_s in list(found.group_by(column).tuples()):
         attempts = max(1, done + failures + retried)
         entries.append({
             by: what, "done": int(done), "failed": int(failures), "retried": int(retried),

@@ -16,7 +16,7 @@ from edge.handlers import router_setup as setting_up
 from edge.handlers.router_setup import Found, Login
 from edge.models import Router
 from edge.settings import Settings
-from edge.values.networks import is_ipv4
+from edge.values.networks import is_host
 from edge.values.router_findings import Finding
 from edge.values.router_script import paste_line
 from edge.values.router_script import script as script_of
@@ -32,7 +32,7 @@ LEVELS = {"problem": "PROBLEM", "warning": "WARNING", "note": "NOTE   "}
 @click.option("--dry-run", is_flag=True, help="Only show what is wrong and what would change.")
 @click.option("--undo", "is_undo", is_flag=True, help="Put back what was changed, and take away what was added.")
 @click.option("--box", default="", metavar="ADDRESS", help="The box's address as the router sees it; else found out.")
-@click.option("--username", default="", help="Another login for this once, like admin; it is not kept.")
+@click.option("--username", default="", help="Another login for this once, like admin; the box does not keep it.")
 @click.option("--password-stdin", is_flag=True, help="Read its password from standard input.")
 def setup_command(
     name: str, interface: str | None, yes: bool, dry_run: bool, is_undo: bool, box: str, username: str,
@@ -44,16 +44,18 @@ def setup_command(
     itself, and comes as that one from then on.
     """
     if asked().as_json and not (yes or dry_run):
-        raise BadInput("With --json say --yes, or --dry-run.", "yes")
-    if box and not is_ipv4(box):
-        raise BadInput("The box's address looks like 192.168.88.10.", "box")
+        raise click.UsageError("With --json say --yes, or --dry-run.")
+    if box and not is_host(box):
+        raise click.BadParameter("The box's address looks like 192.168.88.10.", param_hint="--box")
     with asked().box() as told:
         row = setup.prepare(network.get(name).id, interface)
+        if box:
+            setup.name_place(row.id, f"{box}:{told.web.port}")
         login = _login(row, username, password_stdin)
         with setting_up.device_of(row, login) as device:
             wish = setting_up.wish_of(told, row, login.username, box)
             if is_undo:
-                _undo(row, device, wish, login, yes=yes, dry_run=dry_run)
+                _undo(row, device, wish, yes=yes, dry_run=dry_run)
             else:
                 _set_up(row, device, wish, login, yes=yes, dry_run=dry_run)
 
@@ -139,7 +141,7 @@ def _plain(finding: Finding) -> dict[str, str]:
     return {key: str(value) for key, value in asdict(finding).items()}
 
 
-def _undo(row: Router, device: RouterSetup, wish: Wish, login: Login, *, yes: bool, dry_run: bool) -> None:
+def _undo(row: Router, device: RouterSetup, wish: Wish, *, yes: bool, dry_run: bool) -> None:
     changes, barred = setting_up.way_back(device, row, wish)
     if not asked().as_json:
         for change in changes:
@@ -148,8 +150,8 @@ def _undo(row: Router, device: RouterSetup, wish: Wish, login: Login, *, yes: bo
     if changes and not dry_run and (yes or click.confirm("Put all this back?")):
         outcome = setting_up.put_back(device, changes, wish, _tick)
         stay = barred + [change.key for change, _ in outcome.left]
-        given = (login.username, login.password)
-        setup.record_undone(row.id, outcome.done, stay, datetime.now(UTC), given, "edge router setup")
+        kept = (row.username, row.password)  # a login that was said for once is not kept
+        setup.record_undone(row.id, outcome.done, stay, datetime.now(UTC), kept, "edge router setup")
     document = {
         "router": row.name, "changes": [change.line for change in changes], "barred": barred,
         "done": [change.line for change in outcome.done],
@@ -167,6 +169,8 @@ def _undo_ending(row: Router, changes: list[Change], barred: list[str], outcome:
         yield f"There is nothing to put back on {row.name}."
     if outcome.done:
         yield f"Router {row.name} is as it was before: {len(outcome.done)} changes put back."
+    if any(change.menu == "/user" and change.find.get("name") == row.username for change in outcome.done):
+        yield f"The box has no login there any more. To set it up again: edge router setup {row.name} --username admin"
     if barred:
         yield "The box's own user and group stay: only a login with policy may take them away (--username admin)."
 
@@ -198,11 +202,12 @@ def script_command(name: str, url: str, interface: str | None, whole: bool) -> N
 
 
 def _script_lines(row: Router, line: str) -> Iterator[str]:
-    yield f"Paste this into the terminal of {row.name}, logged in as admin. It works once, within 24 hours:"
+    yield f"Paste this into a terminal of {row.name} (WinBox: New Terminal, or ssh), logged in as admin."
+    yield "It works once, within 24 hours. It fetches secrets by plain http: paste it while nobody listens."
     yield ""
     yield line
     yield ""
-    yield f"Then: edge router setup {row.name} --dry-run shows whether all is as it should be."
+    yield f"Then: edge router setup {row.name} does the rest. What the line does, --undo can't put back."
 
 
 def _place(url: str, told: Settings, row: Router) -> tuple[str, int]:

@@ -15,7 +15,7 @@ from edge.cli.router_sync import sync_command
 from edge.cli.takeover import export_command, import_command
 from edge.devices.router import Router as RouterDevice
 from edge.domain import checks, network, setup
-from edge.errors import BadInput, DeviceError
+from edge.errors import DeviceError
 from edge.models import Check, Router
 from edge.values.hotspot import RouterFacts
 
@@ -56,8 +56,7 @@ def add(name: str, host: str, password: str | None, password_stdin: bool, **valu
     elif password is None:
         password = click.prompt("Password of the API user", hide_input=True)
     with asked().box() as told:
-        if values["mode"] == "radius" and not told.database.is_file:
-            raise BadInput("RADIUS reads the SQLite file of one machine; beside PostgreSQL use --mode local.", "mode")
+        network.check_mode(values["mode"], is_file=told.database.is_file)
         row = setup.add_router(datetime.now(UTC), name=name, host=host, password=password, **values)
         bell.ring()
 
@@ -91,6 +90,8 @@ def check(name: str | None) -> None:
     with asked().box():
         rows = [network.get(name)] if name else network.routers()
         found = [_ask(row) for row in rows]
+        for row, entry in zip(rows, found, strict=True):  # pages and the doctor hear of it as well
+            checks.record_router(row.id, entry["ok"], entry["words"], datetime.now(UTC), network.cure_of(row))
 
         def lines() -> Iterator[str]:
             for entry in found:
@@ -108,8 +109,15 @@ def check(name: str | None) -> None:
 def remove(name: str) -> None:
     """Forget a router; guests keep what they paid for."""
     with asked().box():
+        guests = network.guests_on(network.get(name))
         network.remove(name, datetime.now(UTC))
-        show({"removed": name}, lambda: iter([f"Router {name} is forgotten."]))
+
+        def lines() -> Iterator[str]:
+            yield f"Router {name} is forgotten."
+            if guests:
+                yield f"{guests} guests stay on it until their time there is over; the box looks after them no more."
+
+        show({"removed": name, "guests": guests}, lines)
 
 
 def _ask(row: Router) -> dict[str, Any]:

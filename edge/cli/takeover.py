@@ -14,7 +14,7 @@ from edge.cli.command import BoxCommand, asked, show, table
 from edge.devices.router_takeover import RouterTakeover, mark_of
 from edge.domain import network, takeover
 from edge.domain.takeover import Proposal
-from edge.errors import BadInput, DeviceError, Unreachable
+from edge.errors import DeviceError, Unreachable
 from edge.models import Router
 from edge.pages.staff_words import plain
 from edge.values.duration import show_duration
@@ -38,7 +38,7 @@ def import_command(name: str, dry_run: bool, yes: bool, username: str, password_
     removed; whoever can't be taken over stays as he is. It may be repeated, and goes on where it was cut off.
     """
     if asked().as_json and not (yes or dry_run):
-        raise BadInput("With --json say --yes, or --dry-run.", "yes")
+        raise click.UsageError("With --json say --yes, or --dry-run.")
     with asked().box() as told:
         row = network.get(name)
         zone = ZoneInfo(told.box.timezone)

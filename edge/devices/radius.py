@@ -34,6 +34,7 @@ SILENT_PROBES = 3  # alive, but that often without an answer: it hangs
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 LIVED_WELL_S = 60.0
 STUCK_AFTER_S = 60.0
+STRANGER_KEPT_S = 3600.0
 
 
 def installed() -> bool:
@@ -61,7 +62,7 @@ class FreeRadius:
         self._lines: deque[str] = deque(maxlen=LINES_KEPT)
         self._counts: Counter[str] = Counter()
         self._logins: deque[SeenLogin] = deque(maxlen=LOGINS_KEPT)
-        self._last_unknown = ""
+        self._last_unknown = ("", 0.0)  # an address, and when it was heard
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -151,8 +152,9 @@ class FreeRadius:
 
     @property
     def last_unknown(self) -> str:
-        """The last address that asked without being a router of ours; empty when there was none."""
-        return self._last_unknown
+        """The last address that asked without being a router of ours; empty when there was none for an hour."""
+        asker, heard_at = self._last_unknown
+        return asker if time.monotonic() - heard_at < STRANGER_KEPT_S else ""
 
     def log_lines(self) -> list[str]:
         """The daemon's last words, oldest first, 200 at most. They name codes, never PINs."""
@@ -239,7 +241,7 @@ class FreeRadius:
             if found:
                 self._counts[name] += 1
                 if name == "unknown":
-                    self._last_unknown = found["address"]
+                    self._last_unknown = (found["address"], time.monotonic())
         login = read_login(line, time.time())
         if login is not None:
             self._logins.append(login)

@@ -14,6 +14,7 @@ SIGNS = (
     ("locked", re.compile(STAMP + r"E[Rr]{2}[Oo][Rr]: .*database is locked")),
 )
 TROUBLE = re.compile(rf"({STAMP})?(Error|ERROR): ")
+OF_A_LOGIN = re.compile(rf"({STAMP})?Auth: ")
 READY = "Ready to process requests"
 
 # `Auth: (7) Login incorrect (pap: …): [ASHA2345] (from client gate port 0 cli AA:BB:CC:00:00:01) known=1 told=…`: what
@@ -66,7 +67,7 @@ def _why_not(found: re.Match[str]) -> str:
 
 
 def pick_error(log_lines: Iterable[str]) -> str:
-    """The newest lines that tell what went wrong, without their dates; else the last one."""
-    lines = list(log_lines)
+    """The newest lines that tell what went wrong, without their dates; else the last one. None that names a guest."""
+    lines = [line for line in log_lines if not OF_A_LOGIN.match(line)]
     told = [TROUBLE.sub("", line, count=1) for line in lines if TROUBLE.match(line)][-3:]
     return "; ".join(told or lines[-1:] or ["it left no word"])[:500]

@@ -53,7 +53,7 @@ def remove_stranger(router: Router, name: str, comment: str) -> None:
         try:
             rows = talk.ask(USER, arguments={".proplist": ".id,name,comment"}, where={"name": name})
             if any(row.get("comment", "") != comment for row in rows):
-                raise Refused(f"the user {name} on the router is not the one that was found: look at it again")
+                raise Refused("the user of this name on the router is not the one that was found: look at it again")
             for menu, found in ((USER, rows), (COOKIE, None), (ACTIVE, None)):
                 if found is None:
                     found = talk.ask(menu, arguments={".proplist": ".id,user"}, where={"user": name})

@@ -21,23 +21,13 @@ T = TypeVar("T")
 
 
 class RouterLook:
-    """A conversation of its own with one router, kept short: somebody stands before the owner and waits.
+    """Questions in a conversation with one router, kept few: somebody stands before the owner and waits.
 
     Reads only, and by name: no table is fetched whole but the walled garden.
     """
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        username: str,
-        password: str,
-        *,
-        tls: bool = False,
-        timeout_s: float = 5.0,
-        ca_file: str = "",
-    ) -> None:
-        self._talk = Conversation(host, port, username, password, tls=tls, ca_file=ca_file, timeout_s=timeout_s)
+    def __init__(self, talk: Conversation) -> None:
+        self._talk = talk
 
     def at(self, name: str, mac: str) -> GuestLook:
         """What this router knows of the guest with this code ('' if none is known) and this device ('' likewise).
@@ -59,10 +49,6 @@ class RouterLook:
                 garden=self._told(self._garden),
                 uplink=self._told(self._uplink),
             )
-
-    def close(self) -> None:
-        """Hang up."""
-        self._talk.close()
 
     def _told(self, ask: Callable[[], T]) -> T | None:
         """None when the router says no to this one question; the other questions go on."""

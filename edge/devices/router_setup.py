@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from edge.devices.routeros import Conversation, Trap
 from edge.errors import DeviceError, Refused, Unconfirmed, Unreachable
 from edge.values.router_setup import FILE_MENU, Change, Row, Seen, Wish, diff
-from edge.values.router_wanted import page_names, wanted
+from edge.values.router_wanted import PROFILE, SERVER, on_flash, page_names, wanted
 
+LEASES = "/ip/dhcp-server/lease"  # a long table, of which the box's own row alone is asked for
 # Menu → what of it is read. A menu that a release lacks is passed over.
 MENUS = {
     "/system/resource": "version,board-name,free-hdd-space,total-hdd-space",
@@ -26,6 +27,7 @@ MENUS = {
     "/ip/dhcp-server": ".id,name,interface,address-pool,lease-time,disabled,dynamic",
     "/ip/dhcp-server/network": ".id,address,gateway,dns-server,dhcp-option,comment,dynamic",
     "/ip/dhcp-server/option": ".id,name,code,value",
+    LEASES: ".id,address,mac-address,disabled,dynamic",
     "/ip/dhcp-server/alert": ".id,interface,valid-server,unknown-server,comment,disabled",
     "/ip/firewall/filter": "",
     "/ip/firewall/nat": ".id,chain,action,src-address,out-interface,out-interface-list,comment,disabled,dynamic",
@@ -69,6 +71,17 @@ def box_address(host: str, port: int = 8728) -> str:
         raise Unreachable(f"no way leads to {host[:60]}: {getattr(reason, 'strerror', None) or reason}") from None
 
 
+def _is_kept_for(kept: Change, page: Change) -> bool:
+    """Was a page kept under another name to make place for this one?"""
+    is_page = (kept.menu, kept.verb) == (FILE_MENU, "set") and (page.menu, page.verb) == (FILE_MENU, "add")
+    return is_page and kept.before.get("name") == page.find["name"]
+
+
+def _would_lose(page: Change, outcome: Outcome) -> bool:
+    """A page that stands there was to be kept, and the router did not do it."""
+    return any(_is_kept_for(kept, page) for kept, _ in outcome.left)
+
+
 class RouterSetup:
     """One conversation with one router, for its set-up; closed with `close`, or as a context manager."""
 
@@ -94,7 +107,7 @@ class RouterSetup:
         denied: set[str] = set()
         for menu, columns in MENUS.items():
             try:
-                menus[menu] = self._rows(menu, columns)
+                menus[menu] = self._rows(menu, columns, **({"address": wish.box} if menu == LEASES else {}))
             except Trap as trap:
                 if trap.says(_DENIED):
                     denied.add(menu)
@@ -126,12 +139,16 @@ class RouterSetup:
         """
         outcome = Outcome()
         for change in changes:
+            if _would_lose(change, outcome):
+                outcome.left.append((change, "the page that stands there could not be kept, so it stays"))
+                continue
             try:
                 self._make(change, wish)
             except Trap as trap:
                 if trap.says(_DENIED):
                     raise self._denied(trap, outcome) from None
                 outcome.left.append((change, trap.words))
+                self._back_in_place(change, outcome)
                 continue
             except (Unreachable, Unconfirmed) as reason:
                 told = f"the connection was lost after {len(outcome.done)} changes ({reason}): look again and go on"
@@ -148,12 +165,11 @@ class RouterSetup:
         )
 
     def _make(self, change: Change, wish: Wish) -> None:
-        if change.menu == FILE_MENU and change.verb in ("add", "set"):
+        if change.menu == FILE_MENU and "contents" in change.after:
             self._put_page(change, wish)
             return
         if change.verb == "reset-html":
-            for row in self._rows(change.menu, ".id"):
-                self._ask(change.menu, "reset-html", {".id": row["id"]})
+            self._reset_pages(change.find["name"].rpartition("/")[0])
             return
         target = {".id": change.row_id} if change.row_id else {}
         try:
@@ -161,6 +177,22 @@ class RouterSetup:
         except Trap as trap:
             if change.verb != "remove" or not trap.says(_GONE):
                 raise
+
+    def _back_in_place(self, change: Change, outcome: Outcome) -> None:
+        """Ours found no room beside the page that was kept: that one is shown to guests again, rather than none."""
+        if outcome.done and _is_kept_for(outcome.done[-1], change):
+            kept = outcome.done.pop()
+            self._ask(FILE_MENU, "set", {".id": kept.row_id, **kept.before})
+
+    def _reset_pages(self, folder: str) -> None:
+        """RouterOS's own pages again, in this folder alone."""
+        seen = Seen({menu: self._rows(menu, MENUS[menu]) for menu in (SERVER, PROFILE, FILE_MENU)})
+        for row in seen.rows(SERVER):
+            profile = seen.first(PROFILE, name=row.get("profile", ""))
+            if on_flash(profile.get("html-directory", "") or "hotspot", seen) == folder:
+                self._ask(SERVER, "reset-html", {".id": row["id"]})
+                return
+        raise Trap(f"RouterOS brings no pages of its own into {folder}: put yours there")
 
     def _put_page(self, change: Change, wish: Wish) -> None:
         """Version 7 takes a page by the API; before, and when that fails, the router fetches it from the box."""

@@ -162,7 +162,7 @@ def record_placed(grant_id: int, router_id: int, now: datetime, words: str = "")
     )  # fmt: skip
     if grant.state == "live":
         begin(grant, now)
-    if first:
+    if first and grant.why != "import":
         events.record(
             "user.provisioned", now, router=placement.router.name, username=mask_code(grant.username),
             phone=mask_msisdn(grant.msisdn), payment=grant.payment_id, waited_s=_seconds(now - grant.created_at),
@@ -177,6 +177,7 @@ def record_not_placed(grant_id: int, router_id: int, words: str, now: datetime) 
         return
     placement.put(alarmed_at=now)
     grant = placement.grant
+    words = words.replace(grant.username, mask_code(grant.username))
     events.record(
         "provisioning.failed", now, router=placement.router.name, payment=grant.payment_id,
         phone=mask_msisdn(grant.msisdn), words=words,
@@ -233,7 +234,7 @@ def _new_code() -> str:
     """Guest codes: 8 letters of 31, 39.6 bits, and unique among all there are."""
     while True:
         code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LETTERS))
-        if not Grant.select().where(Grant.username == code).exists():
+        if not Grant.any_where("UPPER(username) = ?", code):
             return code
 
 

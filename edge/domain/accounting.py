@@ -85,13 +85,6 @@ def fold(now: datetime) -> int:
     return count
 
 
-def usage(grant: Grant) -> tuple[int, int]:
-    """Seconds online and bytes both ways, of all this grant's sessions by RADIUS."""
-    total = "SELECT SUM(acctsessiontime), SUM(acctinputoctets + acctoutputoctets) FROM radacct WHERE username = ?"
-    seconds, count = db.execute_sql(total, (grant.username,)).fetchone()
-    return int(seconds or 0), int(count or 0)
-
-
 def open_sessions(grant: Grant, router: Router) -> list[OpenSession]:
     """This grant's sessions at one router that nobody has heard the end of."""
     found = db.execute_sql(OPEN_AT, (grant.username, router.host)).fetchall()

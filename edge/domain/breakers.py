@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from edge.database import transaction
 from edge.domain import events
-from edge.models import Breaker
+from edge.models import Breaker, Router
 
 FAILURES = 5  # in a row, until it is left alone
 PAUSES_S = (10, 20, 40, 60)  # each time in a row longer
@@ -43,7 +43,7 @@ def note_failure(name: str, words: str, now: datetime) -> None:
         return
     pause_s = PAUSES_S[min(row.opened, len(PAUSES_S) - 1)]
     if row.state == "closed":
-        events.record("provider.paused", now, provider=name, words=words[:300])
+        events.record("provider.paused", now, provider=_known_as(name), words=words[:300])
     row.put(
         state="open", failures=failures, opened=row.opened + 1, retry_at=now + timedelta(seconds=pause_s),
         changed_at=now, words=words[:300],
@@ -71,8 +71,15 @@ def note_success(name: str, now: datetime) -> None:
 def _close(name: str, now: datetime) -> None:
     row = Breaker.get_by_id(name)
     if row.state != "closed":
-        events.record("provider.returned", now, provider=name)
+        events.record("provider.returned", now, provider=_known_as(name))
     row.put(state="closed", failures=0, opened=0, retry_at=None, changed_at=now, words="")
+
+
+def _known_as(name: str) -> str:
+    """A router by the name that people gave it."""
+    kind, _, number = name.partition(":")
+    row = Router.get_or_none(Router.id == int(number)) if kind == "router" and number.isdigit() else None
+    return name if row is None else f"router:{row.name}"
 
 
 def everything() -> list[Breaker]:

@@ -206,7 +206,7 @@ def _grant_of(row: tuple[Any, ...]) -> Grant:
 
 def _tvs() -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
-    for grant_id, mac in Device.select(Device.grant, Device.mac).tuples():
+    for grant_id, mac in list(Device.select(Device.grant, Device.mac).tuples()):
         found.setdefault(grant_id, []).append(mac)
     return found
 

@@ -6,15 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from edge.database import db
-from edge.domain import access, clock
+from edge.domain import access, clock, sessions
 from edge.models import Check, Grant, Payment, Placement, Router
-from edge.network_models import Login, Session
+from edge.network_models import Device, Login, Session
 from edge.values.guest_look import GuestLook, SeenSession
 from edge.values.mpesa_words import explain
 from edge.values.router_data import is_private
 
 HEARD = timedelta(minutes=5)  # parts are asked every minute: an older word counts as none
-ONLINE = timedelta(minutes=3)  # sessions are read every minute
 LATELY = timedelta(minutes=15)
 CLOCK_MAY_DIFFER_S = 60
 OK, PROBLEM, UNKNOWN = "ok", "problem", "unknown"
@@ -225,7 +224,7 @@ def _user_seen(case: Case) -> Finding:
     if all(row.disabled for row in rows):
         return Finding("user", PROBLEM, "user_disabled", case.where, ("place",))
     if any(row.left_s == 0 or row.left_bytes == 0 for row in rows):
-        return Finding("user", PROBLEM, "user_used_up", case.where, ("place",))
+        return Finding("user", PROBLEM, "user_used_up", case.where, ("check",))
     bound = next((row.bound_to for row in rows if row.bound_to), "")
     if bound and case.mac and bound[-5:] != case.mac[-5:]:
         return Finding("user", PROBLEM, "user_bound", {**case.where, "mac": bound})
@@ -297,6 +296,8 @@ def _session(case: Case) -> Finding:
         one = next((one for one in his if one.is_his_device), his[0])
         return Finding("session", OK, "session_on", {"seconds": one.uptime_s, "bytes": one.bytes})
     other = next((one for one in case.seen.sessions if one.is_his_device and not one.is_his_code), None)
+    if other is not None and _is_his_tv(case):
+        return Finding("session", OK, "session_on", {"seconds": other.uptime_s, "bytes": other.bytes})
     if other is not None:
         return Finding("session", PROBLEM, "session_of_another", {"code": other.user}, ("again",))
     if his and case.grant is not None and len(his) >= case.grant.devices:
@@ -305,6 +306,13 @@ def _session(case: Case) -> Finding:
             return Finding("session", PROBLEM, "session_full", told, ("free",))
         return Finding("session", OK, "session_elsewhere", told, ("free",))
     return Finding("session", PROBLEM, "session_none", case.where, ("again",) if case.seen.hosts else ())
+
+
+def _is_his_tv(case: Case) -> bool:
+    """A TV or console comes in by its MAC, without a code."""
+    return case.grant is not None and bool(
+        Device.select().where(Device.grant == case.grant.id, Device.mac == case.mac).exists()
+    )
 
 
 def _cookie(case: Case) -> Finding:
@@ -328,9 +336,10 @@ def _garden(case: Case) -> Finding:
         return _behind(case, "garden")
     if case.seen.garden is None:
         return Finding("garden", UNKNOWN, "garden_untold", case.where)
-    return Finding("garden", OK, "garden_open", case.where) if case.seen.garden else Finding(
-        "garden", PROBLEM, "garden_shut", case.where
-    )
+    if case.seen.garden:
+        return Finding("garden", OK, "garden_open", case.where)
+    is_in = any(one.is_his_device for one in case.his_sessions)  # who is online needs no way to the portal
+    return Finding("garden", UNKNOWN if is_in else PROBLEM, "garden_shut", case.where)
 
 
 def _uplink(case: Case) -> Finding:
@@ -404,7 +413,7 @@ def _session_row(case: Case) -> Session | None:
     if case.grant is None or (case.router is not None and case.router.down_since is not None):
         return None
     rows = Session.select().where(
-        Session.grant == case.grant, Session.ended_at.is_null(), Session.seen_at > case.now - ONLINE
+        Session.grant == case.grant, Session.ended_at.is_null(), Session.seen_at >= case.now - sessions.HEARD
     )
     found: Session | None = rows.order_by(Session.seen_at.desc()).first()
     return found

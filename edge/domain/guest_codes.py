@@ -21,13 +21,25 @@ def prove(code: str, pin: str, client: str, mac: str, now: datetime) -> Grant:
     A pause belongs to one code at one client: whoever guesses there keeps nobody else out, and another client still
     has its own tries. The device that bought has tries of its own, should a router give all guests one address.
     """
-    grant = _named(code)
+    grant = named(code[:LONGEST])
     locks = _locks(code, client, bool(mac) and grant is not None and grant.mac == mac)
     _refuse_if_paused(locks, now)
     if grant is None or not _is_same(pin.strip(), grant.password):
         _record_failure(locks, now)
         raise BadInput("Code and PIN do not fit together. Please type both again.", "code")
     return grant
+
+
+def named(typed: str) -> Grant | None:
+    """The grant of this code: as it is kept, or in capitals and without what people write between."""
+    typed = typed.strip()
+    found = list(Grant.select().where(Grant.username.in_([typed, plain(typed)])))
+    return next((grant for grant in found if grant.username == typed), found[0] if found else None)
+
+
+def plain(typed: str) -> str:
+    """A code as the box makes them: in capitals, without the blanks and dashes that people write between."""
+    return "".join(letter for letter in typed if letter != "-" and not letter.isspace()).upper()
 
 
 def key_of(grant: Grant) -> str:
@@ -54,17 +66,8 @@ def pause_s(failures: int, free: int) -> int:
     return 0 if failures < free else min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failures - free, 16))
 
 
-def _named(code: str) -> Grant | None:
-    """As it is kept, or in capitals and without the blanks and dashes that people write between."""
-    typed = code.strip()[:LONGEST]
-    plain = "".join(letter for letter in typed if letter not in " -").upper()
-    found = list(Grant.select().where(Grant.username.in_([typed, plain])))
-    return next((grant for grant in found if grant.username == typed), found[0] if found else None)
-
-
 def _locks(code: str, client: str, is_buyers: bool) -> list[tuple[str, int]]:
-    plain = "".join(letter for letter in code[:LONGEST] if letter not in " -").upper()
-    whom = hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).hexdigest()
+    whom = hashlib.blake2b(plain(code[:LONGEST]).encode("utf-8", "replace"), digest_size=8).hexdigest()
     locks = [(f"code:{client}:{whom}{':own' if is_buyers else ''}", FREE_PER_CODE)]
     # A router that gives all its guests its own address: there one of them would keep the others out.
     if not is_buyers and not Router.select().where(Router.host == client).exists():

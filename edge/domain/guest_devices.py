@@ -1,6 +1,5 @@
 """TVs and consoles, which can fill in no form: let in by their MAC, on a guest's grant and within his plan."""
 
-import re
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +14,6 @@ from edge.network_models import Device
 from edge.values.mac import read_mac
 
 LONGEST_LABEL = 40
-_MAC = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}")
 
 
 @transaction
@@ -50,7 +48,7 @@ def add(grant: Grant, typed: str, label: str, by: str, now: datetime) -> Device:
 def remove(device: Device, by: str, now: datetime) -> None:
     """Off the grant, and off the routers."""
     if Device.delete().where(Device.id == device.id).execute():
-        for router in Router.select(Router.id):  # also where RADIUS answers: the session that runs has to be ended
+        for router in list(Router.select(Router.id)):  # also by RADIUS: the session that runs has to be ended
             _promise_withdrawal(device.mac, router.id, device.grant_id, now)
         events.record("device.removed", now, mac=device.mac, by=by)
 
@@ -109,11 +107,6 @@ def lets_in_by_mac(router: Router) -> bool | None:
     return "mac" in ways if isinstance(ways, list) and ways else None
 
 
-def is_private(mac: str) -> bool:
-    """Made up by the phone itself (locally administered, IEEE 802): it may have another one tomorrow."""
-    return bool(_MAC.fullmatch(mac)) and bool(int(mac[:2], 16) & 2)
-
-
 @transaction
 def record_not_withdrawn(mac: str, router_id: int, grant_id: int, now: datetime) -> None:
     """The router was not told: again next round, until it is, or the device is let in anew."""
@@ -123,7 +116,7 @@ def record_not_withdrawn(mac: str, router_id: int, grant_id: int, now: datetime)
 
 def _promise_placements(grant: Grant, now: datetime) -> None:
     """A grant is placed with all its devices. RADIUS reads the devices themselves: only local routers are told."""
-    for placement in grant.placements.where(Placement.state.in_(("wanted", "there"))):
+    for placement in list(grant.placements.where(Placement.state.in_(("wanted", "there")))):
         access.promise_placement(grant.id, placement.router_id, now)
 
 

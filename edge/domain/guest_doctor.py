@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from edge import jobs
 from edge.database import transaction
-from edge.domain import access, events, guest_checks, payments, reports
+from edge.domain import access, events, guest_checks, guest_codes, payments, reports, wishes
 from edge.domain.guest_checks import Case, Finding
 from edge.errors import BadInput
 from edge.models import Event, Grant, Job, Payment, Placement, Router
@@ -159,10 +159,9 @@ def cure(subject: Subject, what: str, router_id: int | None, now: datetime) -> N
             raise BadInput(f"Router {router.name} asks the box by RADIUS: nothing has to be written there.", "cure")
         access.place(grant, router, now)
     elif what in ("again", "free"):
-        jobs.promise(
-            f"guest.{what}", "provisioning", now, args={"grant_id": grant.id, "router_id": router.id,
-            "mac": subject.mac}, priority=jobs.HIGH, lane=access.lane_of(router.id),
-            unique_key=f"{what}:{grant.id}:{router.id}", cause=f"grant:{grant.id}",
+        wishes.promise(
+            f"guest.{what}", f"{what}:{grant.id}:{router.id}", router.id, now,
+            args={"grant_id": grant.id, "mac": subject.mac}, cause=f"grant:{grant.id}",
         )  # fmt: skip
     else:
         raise BadInput("There is no such cure.", "cure")
@@ -194,19 +193,16 @@ def _by_mac(typed: str) -> Subject | None:
         return None
     grant = _best(Grant.mac == mac)
     if grant is None or grant.state != "live":
-        tv = Device.get_or_none(Device.mac == mac)
+        device = Device.get_or_none(Device.mac == mac)
         stay = Session.select().where(Session.mac == mac, Session.grant.is_null(False))
         last = stay.order_by(Session.id.desc()).first()
-        grant = tv.grant if tv else last.grant if last and not (grant and last.grant.state != "live") else grant
+        grant = device.grant if device else last.grant if last and not (grant and last.grant.state != "live") else grant
     payment = Payment.select().where(Payment.mac == mac).order_by(Payment.id.desc()).first()
     return None if payment is None and grant is None else _subject(typed, payment, grant, mac)
 
 
 def _by_code(typed: str) -> Subject | None:
-    """As it is kept, or in capitals and without the blanks and dashes that people write between."""
-    plain = "".join(letter for letter in typed if letter not in " -").upper()
-    found = list(Grant.select().where(Grant.username.in_([typed, plain])))
-    grant = next((grant for grant in found if grant.username == typed), found[0] if found else None)
+    grant = guest_codes.named(typed)
     return None if grant is None else _subject(typed, None, grant)
 
 
@@ -275,7 +271,7 @@ def _kept(subject: Subject, now: datetime) -> dict[int, tuple[GuestLook, datetim
         Event.id > events.last_id() - EVENTS_BACK, Event.name == LOOKED, Event.at > now - KEPT
     )
     found: dict[int, tuple[GuestLook, datetime]] = {}
-    for event in rows.order_by(Event.id):
+    for event in list(rows.order_by(Event.id)):
         if event.data.get("about") == subject.key:
             found[event.data["router_id"]] = (GuestLook.of_document(event.data["seen"]), event.at)
     return found

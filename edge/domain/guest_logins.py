@@ -1,28 +1,31 @@
 """A guest's device logged in without a form, and his time moved to another device or paused."""
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from peewee import fn
+from peewee import SQL, fn
 
 from edge import jobs
 from edge.database import db, transaction
-from edge.domain import access, events
+from edge.domain import access, events, sessions, wishes
 from edge.models import Grant, Job, Router
 from edge.network_models import Device, Session
 
 LOOKS = 4  # for the device among the router's hosts: phones that slept or changed address are there a moment later
 BETWEEN_LOOKS = timedelta(seconds=3)
-IN_VAIN_AFTER = timedelta(minutes=2)  # whoever asked has gone, and his time may not begin to run without him
 REMEMBERED = timedelta(minutes=3)
-FRESH = timedelta(minutes=3)  # a session that no router spoke of for so long may be over
 
+# CROSS JOIN: SQLite takes the tables in this order, the live rights first, and not all sessions of three months.
 KNOWN = """
 SELECT mac FROM grants WHERE state = 'live' AND mac <> ''
-UNION SELECT s.mac FROM sessions s JOIN grants g ON g.id = s.grant_id WHERE g.state = 'live' AND s.mac <> ''
+UNION SELECT s.mac FROM grants g CROSS JOIN sessions s WHERE s.grant_id = g.id AND g.state = 'live' AND s.mac <> ''
 """
+# Written out, so that SQLite may use the indexes over live rights and open sessions alone.
+LIVE = SQL("t1.state = 'live'")
+OPEN = SQL("t1.ended_at IS NULL")
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,12 @@ def of_mac(mac: str) -> Grant | None:
     """The live grant this device was bought for or last used with. A MAC proves nothing: show no code for it."""
     if not mac or Device.select().where(Device.mac == mac).exists():  # a TV comes in by itself
         return None
+    # Two questions: with both in one, every right there ever was is looked at.
     used = Session.select(Session.grant).where(Session.mac == mac, Session.grant.is_null(False))
-    live = Grant.select().where(Grant.state == "live", (Grant.mac == mac) | Grant.id.in_(used))
-    found = list(live.order_by(Grant.id.desc()))
-    return next((grant for grant in found if grant.mac == mac or mac in _last_devices(grant)), None)
+    found = {grant.id: grant for grant in Grant.select().where(LIVE, Grant.mac == mac)}
+    found |= {grant.id: grant for grant in Grant.select().where(Grant.id.in_(used), Grant.state == "live")}
+    newest_first = (found[number] for number in sorted(found, reverse=True))
+    return next((grant for grant in newest_first if grant.mac == mac or mac in _last_devices(grant)), None)
 
 
 def _last_devices(grant: Grant) -> list[str]:
@@ -79,12 +84,13 @@ def record_not_found(args: dict[str, Any], now: datetime) -> None:
 def _promise_look(
     grant_id: int, told: dict[str, Any], router_id: int, look: int, now: datetime, run_at: datetime | None = None
 ) -> None:
+    # Not later than somebody waits for it: his time may not begin to run without him.
     # No lane: a device that has to be looked for keeps nobody else waiting at this router.
     jobs.promise(
         "guest.login", "provisioning", now, run_at=run_at, priority=jobs.HIGH,
         args={**told, "grant_id": grant_id, "router_id": router_id, "look": look},
         unique_key=f"login:{grant_id}:{told['mac']}",
-        once_key=f"login:{told['name']}:{look}", cause=f"grant:{grant_id}", not_after=now + IN_VAIN_AFTER,
+        once_key=f"login:{told['name']}:{look}", cause=f"grant:{grant_id}", not_after=now + wishes.PATIENCE,
     )  # fmt: skip
 
 
@@ -99,22 +105,22 @@ def login_progress(name: str) -> Progress | None:
 def promise_kick(grant: Grant, why: str, mac: str, now: datetime) -> None:
     """End the sessions of this grant on every router. `why`: move (to the device `mac`), or pause.
 
-    The right itself stays: whoever has the code may come in again.
+    The right itself stays: whoever has the code may come in again. A move leaves the TVs online, for they have places
+    of their own; a pause ends their use as well.
     """
-    for router in Router.select().where((Router.mode == "radius") | (Router.username != "")):
-        jobs.promise(
-            "grant.move", "provisioning", now, priority=jobs.HIGH, lane=access.lane_of(router.id),
-            args={"grant_id": grant.id, "router_id": router.id, "why": why, "mac": mac},
-            unique_key=f"move:{grant.id}:{router.id}", cause=f"grant:{grant.id}",
+    for router in list(Router.select().where((Router.mode == "radius") | (Router.username != ""))):
+        wishes.promise(
+            "grant.move", _kick_key(why, grant, router.id), router.id, now,
+            args={"grant_id": grant.id, "why": why, "mac": mac}, cause=f"grant:{grant.id}",
         )  # fmt: skip
 
 
 @transaction
-def record_kicked(grant_id: int, router_id: int, why: str, mac: str, now: datetime) -> None:
-    """No session of this grant is left at this router; its device from now on is the one that asked."""
+def record_kicked(grant_id: int, why: str, mac: str, ended: Iterable[int], now: datetime) -> None:
+    """The router has ended these sessions; the grant's device from now on is the one that asked."""
     grant = Grant.get_by_id(grant_id)
     Session.update(ended_at=now, bps_in=0.0, bps_out=0.0, cause="admin-reset").where(
-        Session.grant == grant_id, Session.router == router_id, Session.ended_at.is_null()
+        Session.id.in_(list(ended)), Session.ended_at.is_null()
     ).execute()
     if why == "move" and mac and grant.mac != mac:
         grant.put(mac=mac)
@@ -123,14 +129,13 @@ def record_kicked(grant_id: int, router_id: int, why: str, mac: str, now: dateti
 
 def kick_progress(grant: Grant, now: datetime) -> Progress | None:
     """How far the last move or pause of the last minutes is; None when there was none."""
-    asked = Job.select().where(
-        Job.name == "grant.move", Job.cause == f"grant:{grant.id}", Job.created_at > now - REMEMBERED
-    )
-    found = sorted(asked, key=lambda job: job.id)
+    routers = [row for (row,) in Router.select(Router.id).tuples()]
+    keys = [_kick_key(why, grant, router) for why in ("move", "pause") for router in routers]
+    found = [job for job in wishes.newest(keys) if now - job.created_at < REMEMBERED]
     if not found:
         return None
     why = str(found[-1].args["why"])
-    last = {job.args["router_id"]: _word(job) for job in found if job.args["why"] == why}
+    last = {job.args["router_id"]: _kick_word(job, now) for job in found if job.args["why"] == why}
     # The router where he stands, if it is known: another one that is away has nobody of his online.
     here = last.get(grant.router_id)
     words = [here] if here is not None else list(last.values())
@@ -138,20 +143,39 @@ def kick_progress(grant: Grant, now: datetime) -> Progress | None:
     return Progress(state, why)
 
 
+def _kick_word(job: Job, now: datetime) -> str:
+    """What is still open after so long will not be done."""
+    word = _word(job)
+    return "failed" if word in ("waiting", "delayed") and wishes.is_stale(job.created_at, now) else word
+
+
+def _kick_key(why: str, grant: Grant, router_id: int) -> str:
+    return f"{why}:{grant.id}:{router_id}"
+
+
+def open_at(grant: Grant, router_id: int) -> list[Session]:
+    """The open sessions of this grant at one router, told of lately or not."""
+    return list(Session.select().where(Session.grant == grant.id, Session.router == router_id, OPEN))
+
+
+def spellings(grant: Grant, router_id: int) -> set[str]:
+    """The names by which this grant's devices logged in at one router: codes in the letters that were typed, MACs."""
+    told = Session.select(Session.username).where(Session.grant == grant.id, Session.router == router_id)
+    return {name for (name,) in told.distinct().tuples() if name}
+
+
 def open_sessions(grant: Grant, now: datetime) -> list[Session]:
     """The devices that are online on this grant, by what routers last told."""
-    fresh = Session.select().where(
-        Session.grant == grant.id, Session.ended_at.is_null(), Session.seen_at > now - FRESH
-    )
-    return list(fresh)
+    heard = Session.seen_at >= now - sessions.HEARD
+    return list(Session.select().where(Session.grant == grant.id, OPEN, heard))
 
 
 def session_at(ip: str, now: datetime) -> Session | None:
     """The one session of this address; None as well when two networks have the same address."""
-    fresh = Session.select(Session).where(
-        Session.ip == ip, Session.ended_at.is_null(), Session.seen_at > now - FRESH, Session.grant.is_null(False)
-    )
-    found = list(fresh.limit(2))
+    # The plus keeps SQLite from the index over all sessions that ever were somebody's.
+    of_somebody = SQL("+t1.grant_id IS NOT NULL")
+    heard = Session.seen_at >= now - sessions.HEARD
+    found = list(Session.select().where(Session.ip == ip, OPEN, of_somebody, heard).limit(2))
     return found[0] if len(found) == 1 else None
 
 

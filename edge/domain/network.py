@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from edge.database import transaction
-from edge.domain import convergence, events
+from edge.domain import clock, convergence, events
 from edge.errors import BadInput
-from edge.models import Grant, Placement, Router
+from edge.models import Breaker, Check, Grant, Placement, Router
 from edge.values.hotspot import RouterFacts
 from edge.values.networks import is_ipv4
 
@@ -62,6 +62,21 @@ def add(now: datetime, **values: Any) -> Router:
     return row
 
 
+def check_mode(mode: str, *, is_file: bool) -> None:
+    """BadInput for RADIUS where the database is no file: FreeRADIUS reads the rows of one machine."""
+    if mode == "radius" and not is_file:
+        raise BadInput("RADIUS reads the SQLite file of one machine; beside PostgreSQL use mode local.", "mode")
+
+
+@transaction
+def change_login(row: Router, username: str, password: str, now: datetime, who: str = "") -> None:
+    """As whom the box comes from now on."""
+    if row.from_settings:
+        raise BadInput(f"{row.name} stands in the settings file: mend its login there, then restart.", "username")
+    row.put(username=username, password=password)
+    events.record("router.login_changed", now, router=row.name, who=who)
+
+
 def _introduce(row: Router, now: datetime) -> None:
     """Everybody who has paid is wanted on the new router too."""
     events.record("router.added", now, router=row.name, mode=row.mode)
@@ -75,26 +90,52 @@ def remove(name: str, now: datetime) -> None:
     if row.from_settings:
         raise BadInput(f"{name} stands in the settings file: take it out there, then restart.", "name")
     Placement.delete().where(Placement.router == row).execute()
+    Check.delete().where(Check.name == f"router:{row.name}").execute()
+    Breaker.delete().where(Breaker.name == f"router:{row.id}").execute()
     row.delete_instance()
     events.record("router.removed", now, router=name)
 
 
 @transaction
 def record_facts(router_id: int, facts: RouterFacts, asked_at: datetime, now: datetime) -> None:
-    """What it said of itself. A start later than the one known is a reboot."""
+    """What it said of itself. Its start is reckoned only by a clock that is believed; else a reboot forgets it."""
     row = Router.get_or_none(Router.id == router_id)
-    if row is None:
-        return
-    booted_at = asked_at - timedelta(seconds=facts.uptime_s)
-    if row.booted_at is not None and booted_at - row.booted_at > JITTER:
-        events.record("router.rebooted", now, router=row.name)
+    if row is None or not (facts.version or facts.uptime_s):
+        return  # an answer that tells nothing
+    is_believed = clock.is_trusted(asked_at) and clock.is_trusted(now)
+    began = asked_at - timedelta(seconds=facts.uptime_s) if is_believed else None
     told = {
         "version": facts.version, "board": facts.board, "identity": facts.identity, "login_by": facts.login_by,
-        "uptime_s": facts.uptime_s,
+        "uptime_s": facts.uptime_s, "looked_at": asked_at.timestamp(),
     }  # fmt: skip
-    moved = row.booted_at is None or abs(booted_at - row.booted_at) > JITTER
-    if moved or any(row.facts.get(key) != told[key] for key in told.keys() - {"uptime_s"}):
-        row.put(facts={**row.facts, **told}, **({"booted_at": booted_at} if moved else {}))
+    if _has_rebooted(row, facts.uptime_s, began):
+        events.record("router.rebooted", now, router=row.name)
+        row.put(facts={**row.facts, **told}, booted_at=began)
+    elif began is not None and (row.booted_at is None or abs(began - row.booted_at) > JITTER):
+        row.put(facts={**row.facts, **told}, booted_at=began)
+    else:
+        row.put(facts={**row.facts, **told})
+
+
+def _has_rebooted(row: Router, uptime_s: int, began: datetime | None) -> bool:
+    """Its uptime fell; or it began after the last look and has run longer since, as after days out of reach.
+
+    A clock that leaps moves the reckoned start of every router, and no router's uptime.
+    """
+    if uptime_s < row.facts.get("uptime_s", 0):
+        return True
+    looked_at = row.facts.get("looked_at")
+    if began is None or row.booted_at is None or looked_at is None:
+        return False
+    return bool(began - row.booted_at > JITTER and began.timestamp() > looked_at)
+
+
+def cure_of(row: Router) -> str:
+    """What helps most often when it does not answer as it should."""
+    if row.setup:  # the box's own login is gone with everything else
+        again = f"edge router setup {row.name} --username admin"
+        return f"check its power and cable; if it was reset or replaced: {again} brings it and everybody back"
+    return f"check its power and cable, then `edge router check {row.name}`"
 
 
 def get(name: str) -> Router:

@@ -246,7 +246,7 @@ def _grant_steps(grant: Grant) -> list[Step]:
 def _placement_steps(grant: Grant) -> list[Step]:
     rows = Placement.select(Placement, Router).join(Router).where(Placement.grant == grant)
     steps = []
-    for placement in rows.order_by(Placement.id):
+    for placement in list(rows.order_by(Placement.id)):
         data = {"router": placement.router.name, "words": placement.words}
         if placement.written_at:
             steps.append(Step(placement.written_at, "placed", data))

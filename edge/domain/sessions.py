@@ -10,9 +10,8 @@ from zoneinfo import ZoneInfo
 
 from peewee import JOIN, SQL
 
-from edge import jobs
 from edge.database import db, transaction, writer
-from edge.domain import access, events
+from edge.domain import access, events, guest_codes, wishes
 from edge.errors import BadInput
 from edge.models import Grant, Plan, Router
 from edge.network_models import Device, Session
@@ -20,7 +19,9 @@ from edge.values.msisdn import read_msisdn
 from edge.values.router_data import LiveSession, as_mac
 
 PART = 250  # rows in one transaction: a sale waits for no more of them
-HEARD = timedelta(minutes=15)  # not told of for so long: nobody knows whether it still runs
+# Told of so lately, an open session counts as online, here and wherever else that is asked. A router that is read each
+# minute ends its own by then; one that asks by RADIUS alone speaks every five minutes, and two words may be lost.
+HEARD = timedelta(minutes=15)
 FORGOTTEN = timedelta(days=1)  # then it counts as ended when it was last seen
 KEPT = timedelta(days=90)
 JITTER_S = 15  # of a session's start by the router's own clock: a long table takes a small router seconds to print
@@ -99,7 +100,7 @@ def _plan(router: Router, found: Iterable[LiveSession], uptime_s: int, now: date
     the router's too, up to five minutes older. It knows a code in capitals, whatever letters were typed.
     """
     rows: dict[tuple[str, str, str], list[Session]] = {}
-    for row in Session.select().where(OPEN, _at(router)).order_by(SQL("+t1.id")):
+    for row in list(Session.select().where(OPEN, _at(router)).order_by(SQL("+t1.id"))):
         rows.setdefault((row.source, row.username.upper(), row.mac), []).append(row)
     plan = _Plan()
     for session in found:
@@ -207,16 +208,30 @@ def count_live(now: datetime) -> dict[int, int]:
 
 def last_of(typed: str) -> Session | None:
     """The newest session, open or ended, of one phone number, code or MAC address."""
-    found: Session | None = _joined().where(_matching(typed)).order_by(Session.id.desc()).first()
+    # One question each: asked for all at once, every session of three months is looked at.
+    found = [_newest(Session.grant.in_(grants)) for grants in _grants_named(typed)]
+    mac = as_mac("".join(typed.split()))
+    if mac:
+        found.append(_newest(Session.mac == mac))
+    return max(filter(None, found), key=lambda session: int(session.id), default=None)
+
+
+def _newest(whose: Any) -> Session | None:
+    found: Session | None = _joined().where(whose).order_by(NEWEST_FIRST).first()
     return found
 
 
 def grant_of(typed: str) -> Grant | None:
     """The newest right of one phone number or code, whether it was ever used or not."""
-    ways = Grant.username == "".join(typed.split()).upper()
-    with contextlib.suppress(BadInput):
-        ways = ways | (Grant.msisdn == read_msisdn(typed))
-    found: Grant | None = Grant.select().where(ways).order_by(Grant.id.desc()).first()
+    return max((grant for grants in _grants_named(typed) for grant in grants), key=lambda grant: grant.id, default=None)
+
+
+def _grants_named(typed: str) -> list[list[Grant]]:
+    """Those of this code, and those of this phone number."""
+    by_code = guest_codes.named(typed)
+    found = [[by_code]] if by_code is not None else []
+    with contextlib.suppress(BadInput):  # no phone number: the code is left
+        found.append(list(Grant.select().where(Grant.msisdn == read_msisdn(typed))))
     return found
 
 
@@ -240,7 +255,8 @@ def _before(number: int) -> Any:
 
 def _matching(typed: str) -> Any:
     word = "".join(typed.split())
-    ways = [Session.username == word, Session.username == word.upper()]
+    code = guest_codes.plain(typed)
+    ways = [Session.username.in_([word, word.upper(), code]), Grant.username == code]
     mac = as_mac(word)
     if mac:
         ways += [Session.mac == mac]
@@ -276,7 +292,7 @@ def days_of_guest(grant: Grant, zone: ZoneInfo, now: datetime, days: int = DAYS)
     found: dict[date, Day] = {}
     since = now - timedelta(days=days)
     rows = Session.select(Session.started_at, Session.seconds, Session.bytes_in, Session.bytes_out)
-    for session in rows.where(_is_of(grant), Session.started_at > since):
+    for session in list(rows.where(_is_of(grant), Session.started_at > since)):
         day = session.started_at.astimezone(zone).date()
         sum_up = found.setdefault(day, Day(day))
         sum_up.sessions += 1
@@ -302,15 +318,13 @@ def kick(session: Session, now: datetime, who: str) -> bool:
     """
     if session.ended_at is not None or session.router_id is None:
         raise BadInput("This session has ended already.", "session")
-    told = {"session_id": session.id, "router_id": session.router_id, "who": who}
-    job = jobs.promise(
-        "session.kick", "provisioning", now, args=told,
-        priority=jobs.HIGH, lane=access.lane_of(session.router_id), unique_key=f"kick:{session.id}",
+    is_new = wishes.promise(
+        "session.kick", f"kick:{session.id}", session.router_id, now, args={"session_id": session.id, "who": who},
         cause=f"grant:{session.grant_id}" if session.grant_id else "",
     )  # fmt: skip
-    if job is not None:
+    if is_new:
         _tell("session.kick_asked", session, now, who)
-    return job is not None
+    return is_new
 
 
 @transaction

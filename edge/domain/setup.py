@@ -15,10 +15,10 @@ from edge.domain import access, events, network
 from edge.errors import BadInput
 from edge.models import Job, Router
 from edge.texts import data_folder
-from edge.values.networks import is_ipv4
+from edge.values.networks import is_host
 from edge.values.router_findings import Finding
 from edge.values.router_setup import PORTAL_FILES, Change, Wish, digests, remember
-from edge.values.router_wanted import NAME
+from edge.values.router_wanted import NAME, USERS
 
 TOKEN_LIVES = timedelta(hours=24)
 LONGEST_NAME, LONGEST_TEXT = 64, 253
@@ -74,13 +74,14 @@ def wish_of(router: Router, login: str, box: str, web_port: int, **settings: Any
     when he bears the name of ours.
     """
     kept = kept_of(router)
-    takes_over = router.username != NAME and not router.from_settings
+    takes_over = router.username not in USERS and not router.from_settings
+    own = NAME if takes_over else router.username if router.username in USERS else ""
     pending = kept.get("pending", {})
-    password = pending.get("password", "") if takes_over else router.password if login != NAME else ""
+    password = pending.get("password", "") if takes_over else router.password if login != own else ""
     return Wish(
         box=box, web_port=web_port, mode=router.mode, login=login, host=router.host,
         interface=kept.get("interface", ""), server=router.hotspot_server, radius_secret=router.radius_secret,
-        api_user=NAME if takes_over or router.username == NAME else "", api_password=password,
+        api_user=own, api_password=password, keeps_user=router.from_settings,
         pages=pages(f"http://{box}:{web_port}/"), known=kept.get("known", {}), **settings,
     )  # fmt: skip
 
@@ -102,9 +103,21 @@ def rewish(wish: Wish, router: Router) -> Wish:
 def read_box_url(url: str) -> tuple[str, int]:
     """`http://192.168.88.10:8080` → address and port; BadInput for anything else."""
     found = _BOX_PLACE.fullmatch(url.strip())
-    if found is None or not is_ipv4(found[1]) or not 0 < int(found[2] or 80) < 65536:
+    if found is None or not is_host(found[1]) or not 0 < int(found[2] or 80) < 65536:
         raise BadInput("Say where the router finds the box by its IPv4 address, like http://192.168.88.10:8080", "url")
     return found[1], int(found[2] or 80)
+
+
+@transaction
+def name_place(router_id: int, place: str) -> None:
+    """A person said where this router finds the box, like `192.168.88.10:8080`."""
+    _keep(router_id, place=place)
+
+
+def places() -> set[str]:
+    """All that people said; a browser leaves port 80 away."""
+    told = [str(kept_of(router).get("place", "")) for router in Router.select()]
+    return {name for place in told if place for name in (place, place.removesuffix(":80"))}
 
 
 def pages(portal: str) -> dict[str, str]:
@@ -128,7 +141,7 @@ def prepare(router_id: int, interface: str | None = None) -> Router:
     if interface is not None:
         check_words({"interface": interface})
         kept["interface"] = interface
-    if router.username != NAME and not router.from_settings and "pending" not in kept:
+    if router.username not in USERS and not router.from_settings and "pending" not in kept:
         kept["pending"] = {"username": NAME, "password": secrets.token_urlsafe(18)}
     if kept != router.setup:
         router.put(setup=kept)
@@ -176,7 +189,7 @@ def under_way(router: Router) -> Job | None:
 
 
 def kept_of(router: Router) -> dict[str, Any]:
-    """What is kept of its set-up: looked, done, undo, known, pending, interface, token."""
+    """What is kept of its set-up: looked, done, undo, known, pending, interface, token, fetched_at."""
     return dict(router.setup or {})
 
 
@@ -240,14 +253,30 @@ def record_done(
 
 
 @transaction
-def take_over(router_id: int) -> Router:
-    """From now on the box comes as the user of few rights that it made."""
+def take_over(router_id: int, username: str = "") -> Router:
+    """From now on the box comes as the user of few rights that it made; `username` where that has another name."""
     router: Router = Router.get_by_id(router_id)
     pending = kept_of(router).get("pending")
     if pending:
-        router.put(username=pending["username"], password=pending["password"])
-        _keep(router_id, pending=None)
-    return router
+        router.put(username=username or pending["username"], password=pending["password"])
+        _keep(router_id, pending=None, fetched_at=None)
+    elif username:
+        router.put(username=username)
+    fresh: Router = Router.get_by_id(router_id)
+    return fresh
+
+
+def login_to_try(router: Router, now: datetime) -> tuple[str, str] | None:
+    """The login that a script makes which was fetched: to be tried, and taken over when the router lets it in.
+
+    Beside a login that it has, for a day: all that opened the address may have been the preview of a chat.
+    """
+    kept = kept_of(router)
+    pending, fetched_at = kept.get("pending"), kept.get("fetched_at")
+    if not pending or fetched_at is None:
+        return None
+    is_fresh = 0 <= now.timestamp() - fetched_at <= TOKEN_LIVES.total_seconds()
+    return (pending["username"], pending["password"]) if is_fresh or not router.username else None
 
 
 @transaction
@@ -288,14 +317,14 @@ def issue_script(router: Router, now: datetime, box: str, port: int, interface: 
     prepare(router.id, interface)
     token = secrets.token_hex(16)
     Router.get_by_id(router.id).put(setup_token=_sealed(token))
-    _keep(router.id, token={"at": now.timestamp(), "box": box, "port": port})
+    _keep(router.id, token={"at": now.timestamp(), "box": box, "port": port}, place=f"{box}:{port}")
     return token
 
 
 def open_script(token: str, now: datetime) -> tuple[Router, str, int] | None:
     """The router that this address is for, and where it finds the box; None when it is void. It is void from now on.
 
-    Whoever fetches the script makes the user in it, so the box comes as that user from now on.
+    Whether the user in it is made, nobody can know yet: see `login_to_try`.
     """
     is_known = bool(token) and Router.select().where(Router.setup_token == _sealed(token)).exists()
     return _open_script(token, now) if is_known else None  # a stranger's guess costs no write
@@ -311,7 +340,8 @@ def _open_script(token: str, now: datetime) -> tuple[Router, str, int] | None:
     _keep(router.id, token=None)
     if not 0 <= now.timestamp() - told.get("at", 0) <= TOKEN_LIVES.total_seconds():
         return None
-    take_over(router.id)
+    if "pending" in kept_of(router):
+        _keep(router.id, fetched_at=now.timestamp())
     return Router.get_by_id(router.id), told["box"], told["port"]
 
 

@@ -1,5 +1,6 @@
 """Hotspot users whom nobody granted anything: found, shown, and removed only on the owner's word."""
 
+import contextlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -12,8 +13,10 @@ from edge.errors import BadInput
 from edge.models import Router
 from edge.network_models import Stranger
 from edge.values.hotspot import KnownUser
+from edge.values.msisdn import mask_msisdn, read_msisdn
 
 DECIDED = ("unwanted", "left")  # the owner has said what is to become of him
+LETTERS_SHOWN = 16  # in events; a router's own users may be called anything, at any length
 SEEN_EVERY = timedelta(hours=1)  # a card is not written each minute for what stays as it was
 
 
@@ -70,6 +73,13 @@ def find(stranger_id: int) -> Stranger | None:
     return found
 
 
+def shown_name(name: str) -> str:
+    """For events, which all staff may read: a router's own user may be named by a phone number, or by a code."""
+    with contextlib.suppress(BadInput):
+        return mask_msisdn(read_msisdn(name))
+    return access.mask_code(name[:LETTERS_SHOWN])
+
+
 @transaction
 def remove(stranger: Stranger, now: datetime, who: str) -> None:
     """The owner wants him off the router; a worker does it. BadInput when he is gone already."""
@@ -80,7 +90,7 @@ def remove(stranger: Stranger, now: datetime, who: str) -> None:
         "stranger.remove", "provisioning", now, args={"stranger_id": stranger.id, "router_id": stranger.router_id},
         lane=access.lane_of(stranger.router_id), unique_key=f"stranger:{stranger.id}",
     )  # fmt: skip
-    events.record("stranger.unwanted", now, who=who, user=stranger.name, router=stranger.router.name)
+    events.record("stranger.unwanted", now, who=who, user=shown_name(stranger.name), router=stranger.router.name)
 
 
 @transaction
@@ -89,7 +99,7 @@ def leave(stranger: Stranger, now: datetime, who: str) -> None:
     if stranger.state != "found":
         raise BadInput(f"{stranger.name} is decided about already.", "stranger")
     stranger.put(state="left")
-    events.record("stranger.left", now, who=who, user=stranger.name, router=stranger.router.name)
+    events.record("stranger.left", now, who=who, user=shown_name(stranger.name), router=stranger.router.name)
 
 
 @transaction
@@ -98,7 +108,7 @@ def record_removed(stranger_id: int, now: datetime) -> None:
     row = find(stranger_id)
     if row is not None:
         row.put(state="gone")
-        events.record("stranger.removed", now, user=row.name, router=row.router.name)
+        events.record("stranger.removed", now, user=shown_name(row.name), router=row.router.name)
 
 
 @transaction
@@ -107,4 +117,4 @@ def record_not_removed(stranger_id: int, words: str, now: datetime) -> None:
     row = find(stranger_id)
     if row is not None and row.state == "unwanted":
         row.put(state="found")
-        events.record("stranger.stayed", now, user=row.name, router=row.router.name, words=words)
+        events.record("stranger.stayed", now, user=shown_name(row.name), router=row.router.name, words=words)

@@ -7,9 +7,12 @@ the next one, which finds it by the mark or by the name.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from peewee import fn
 
 from edge.database import transaction
 from edge.domain import access, clock, events
@@ -69,12 +72,14 @@ def propose(router: Router, scan: Scan, now: datetime) -> list[Proposal]:
             f"Router {router.name} asks the box by RADIUS, and its own users go before that. Import them while it is "
             "in mode local.", "name",
         )  # fmt: skip
-    known = _known(user.name for user in scan.users)
-    names = [user.name for user in scan.users]
-    seen: dict[str, int] = {}
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-    return [_propose(router, user, scan, known, seen[user.name] > 1, now) for user in scan.users]
+    known = _known({user.name for user in scan.users})
+    counts = Counter(user.name for user in scan.users)
+    twins = {name: "is there twice, for two hotspot servers" for name, count in counts.items() if count > 1}
+    alike = Counter(_folded(name) for name in counts.keys() | known.keys())
+    for name in counts.keys() - known.keys():
+        if alike[_folded(name)] > 1:
+            twins.setdefault(name, "has the name of somebody else but for small and capital letters: rename one")
+    return [_propose(router, user, scan, known, twins.get(user.name, ""), now) for user in scan.users]
 
 
 def warnings(scan: Scan) -> list[str]:
@@ -114,10 +119,10 @@ def finish(router: Router, taken: Iterable[tuple[int, ForeignUser]], now: dateti
             continue
         start = clock.reckoned(now)
         grant.put(state="live", starts_at=start)
+        before = [0, 0, user.used_s, user.used_in + user.used_out, 0]  # used under somebody else: what comes now counts
         Placement.create_unless_there(
-            grant=grant, router=router, state="there", written_at=now, counted_s=user.used_s,
-            counted_bytes=user.used_in + user.used_out,
-        )  # fmt: skip
+            grant=grant, router=router, state="there", written_at=now, counted={grant.username: before}
+        )
         count += 1
     return count
 
@@ -133,12 +138,12 @@ def record_done(router: Router, taken: int, kept: int, now: datetime) -> None:
 
 
 def _propose(
-    router: Router, user: ForeignUser, scan: Scan, known: Mapping[str, Grant], is_twin: bool, now: datetime
+    router: Router, user: ForeignUser, scan: Scan, known: Mapping[str, Grant], twin: str, now: datetime
 ) -> Proposal:
     grant = known.get(user.name)
     if user.comment.startswith(OURS):
         return _marked(router, user, grant)
-    words = _why_not(user, grant, is_twin)
+    words = _why_not(user, grant, twin)
     if words:
         return Proposal(user, "keep", words)
     profile = scan.profiles.get(user.profile, ForeignProfile(user.profile))
@@ -160,20 +165,20 @@ def _marked(router: Router, user: ForeignUser, grant: Grant | None) -> Proposal:
     return Proposal(user, "ours")
 
 
-def _why_not(user: ForeignUser, grant: Grant | None, is_twin: bool) -> str:
-    """What keeps the box from looking after this user at all; '' when nothing does."""
+def _why_not(user: ForeignUser, grant: Grant | None, twin: str) -> str:
+    """What keeps the box from looking after this user at all; '' when nothing does. `twin`: who else has his name."""
     if _CONTROL.search(user.name) or not user.name:
         return "has a name with control characters"
     if _MAC.fullmatch(user.name):
         return "lets a device in by its address: add the device in its owner's page instead"
-    if is_twin:
-        return "is there twice, for two hotspot servers"
+    if twin:
+        return twin
     if grant is not None and not _is_begun(grant):
         return "has the name of a guest of the box"
     if user.disabled:
         return "is disabled there"
     if user.password is None:
-        return "has a password that the router does not show: give the API user the policy `sensitive` for the import"
+        return "has a password that the router does not show to this login: import with --username admin"
     if _CONTROL.search(user.password):
         return "has a password with control characters"
     return ""
@@ -212,11 +217,19 @@ def _offer(profile: ForeignProfile, found: Proposal) -> Offer:
     )
 
 
+def _folded(name: str) -> str:
+    """As SQLite and FreeRADIUS compare names: they know capitals of ASCII only."""
+    return "".join(letter.upper() if letter.isascii() else letter for letter in name)
+
+
 def _known(names: Iterable[str]) -> dict[str, Grant]:
+    """Guests of the box by name who have one of these, in whatever letters."""
     wanted = [name for name in names if not _CONTROL.search(name)]  # PostgreSQL knows no text with a zero byte
     found: dict[str, Grant] = {}
     for start in range(0, len(wanted), 400):  # so many values at once, and not many more
-        part = Grant.select().where(Grant.username.in_(wanted[start : start + 400]))
+        few = wanted[start : start + 400]
+        either = Grant.username.in_(few) | fn.UPPER(Grant.username).in_([_folded(name) for name in few])
+        part = Grant.select().where(either)
         found.update({grant.username: grant for grant in part})
     return found
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from edge.devices.router import Router
 from edge.devices.router_look import RouterLook, trouble_of
-from edge.domain import guest_doctor
+from edge.domain import guest_doctor, wishes
 from edge.errors import DeviceError, Refused, Unreachable
 from edge.handlers.world import World, WriteDown
 from edge.models import Grant
@@ -24,53 +24,62 @@ def look_for_guest(
     row = RouterRow.get_or_none(RouterRow.id == router_id)
     if row is None:
         return None
-    seen = look_at(row, username, mac)
+    seen = _look(world.router(row), username, mac)
     return lambda then: guest_doctor.record_look(about, router_id, seen, then)
 
 
 def look_at(row: RouterRow, username: str, mac: str) -> GuestLook:
-    """Ask this router, by conversations of its own that end with it: nobody waits for work under way."""
-    told = (row.host, row.port, row.username, row.password)
-    look = RouterLook(*told, tls=row.tls, timeout_s=LOOK_TIMEOUT_S)
-    router = Router(*told, tls=row.tls, hotspot_server=row.hotspot_server, timeout_s=LOOK_TIMEOUT_S)
+    """Ask this router by a conversation that ends with the look: for whoever is no worker and has none of his own."""
+    router = Router(
+        row.host, row.port, row.username, row.password, tls=row.tls, hotspot_server=row.hotspot_server,
+        timeout_s=LOOK_TIMEOUT_S,
+    )  # fmt: skip
+    try:
+        return _look(router, username, mac)
+    finally:
+        router.close()
+
+
+def _look(router: Router, username: str, mac: str) -> GuestLook:
     try:
         asked_at = datetime.now(UTC)
         facts = router.facts()
         offset_s = None if facts.clock is None else (facts.clock - asked_at).total_seconds()
-        return replace(look.at(username, mac), hotspot=facts.hotspot_words, clock_offset_s=offset_s)
+        seen = RouterLook(router.conversation).at(username, mac)
+        return replace(seen, hotspot=facts.hotspot_words, clock_offset_s=offset_s)
     except DeviceError as reason:
         return trouble_of(reason)
-    finally:
-        look.close()
-        router.close()
 
 
-def log_in_anew(world: World, now: datetime, grant_id: int, router_id: int, mac: str) -> WriteDown | None:
+def log_in_anew(
+    world: World, now: datetime, grant_id: int, router_id: int, mac: str, asked_at: float | None = None
+) -> WriteDown | None:
     """Kick whatever his device is logged in with, and log it in with his own code."""
+    wishes.refuse_if_stale(asked_at, now)
     found = _of(grant_id, router_id)
     if found is None:
         return None
     grant, row = found
     router = world.router(row)
-    seen = look_at(row, grant.username, mac)
+    seen = _look(router, grant.username, mac)
     if seen.trouble:
         raise Unreachable(seen.trouble)
     names = {one.user for one in _traces(seen) if one.is_his_device}
     for name in sorted(names):
         router.kick(name, mac)
     if mac:
-        _log_in(router, row, grant, mac)
+        _log_in(router, grant, mac)
     else:
         router.kick(grant.username)  # whichever device it is: it will ask for the code again
     return None
 
 
-def _log_in(router: Router, row: RouterRow, grant: Grant, mac: str) -> None:
+def _log_in(router: Router, grant: Grant, mac: str) -> None:
     """Refused when his device is not on the WiFi: then he has to come near and press Connect himself."""
     for again in range(LOOKS):
         if again:
             time.sleep(BETWEEN_LOOKS_S)
-        hosts = look_at(row, grant.username, mac).hosts or ()
+        hosts = _look(router, grant.username, mac).hosts or ()
         if any(host.authorized for host in hosts):
             return
         if any(router.log_in(grant.username, grant.password, host.ip, mac) for host in hosts):
@@ -78,18 +87,22 @@ def _log_in(router: Router, row: RouterRow, grant: Grant, mac: str) -> None:
     raise Refused("his device is not on the WiFi of this router")
 
 
-def free_devices(world: World, now: datetime, grant_id: int, router_id: int, mac: str) -> WriteDown | None:
+def free_devices(
+    world: World, now: datetime, grant_id: int, router_id: int, mac: str, asked_at: float | None = None
+) -> WriteDown | None:
     """Kick the other devices that use his code, so that the one he holds may come in."""
+    wishes.refuse_if_stale(asked_at, now)
     found = _of(grant_id, router_id)
     if found is None:
         return None
     grant, row = found
-    seen = look_at(row, grant.username, mac)
+    router = world.router(row)
+    seen = _look(router, grant.username, mac)
     if seen.trouble:
         raise Unreachable(seen.trouble)
     others = {one.mac for one in _traces(seen) if one.is_his_code} - {mac, ""}
     for other in sorted(others):
-        world.router(row).kick(grant.username, other)
+        router.kick(grant.username, other)
     return None
 
 

@@ -7,6 +7,7 @@ from edge.devices.router import Router
 from edge.devices.router_rows import NotOurs
 from edge.domain import access, breakers, checks, convergence, network, strangers
 from edge.errors import DeviceError, Refused, Unreachable
+from edge.handlers.router_setup import adopt_login
 from edge.handlers.world import Missed, World, WriteDown
 from edge.models import Grant
 from edge.models import Router as RouterRow
@@ -84,8 +85,9 @@ def check_router(world: World, now: datetime, router_id: int) -> WriteDown | Non
     row = RouterRow.get_or_none(RouterRow.id == router_id)
     if row is None:
         return None
-    cure = "check its power and cable, then `edge router check " + row.name + "`"
+    cure = network.cure_of(row)
     try:
+        row = adopt_login(row, now)
         router = world.router(row)
         asked_at = datetime.now(UTC)
         facts = router.facts()

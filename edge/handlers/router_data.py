@@ -5,7 +5,7 @@ import logging
 from datetime import datetime
 
 from edge.devices import coa, router_data
-from edge.domain import accounting, breakers, samples, sessions, strangers
+from edge.domain import accounting, breakers, samples, sessions, strangers, wishes
 from edge.domain.accounting import OpenSession
 from edge.errors import DeviceError, Refused, Unreachable
 from edge.handlers.world import World, WriteDown
@@ -34,8 +34,11 @@ def read_router(world: World, now: datetime, router_id: int) -> WriteDown | None
     return lambda then: samples.record(router_id, reading, then)
 
 
-def kick_session(world: World, now: datetime, session_id: int, router_id: int, who: str) -> WriteDown | None:
+def kick_session(
+    world: World, now: datetime, session_id: int, router_id: int, who: str, asked_at: float | None = None
+) -> WriteDown | None:
     """Log one device out: its cookie, or that brings it straight back; the session; and look whether it stays away."""
+    wishes.refuse_if_stale(asked_at, now)
     session = sessions.find(session_id)
     row = RouterRow.get_or_none(RouterRow.id == router_id)
     if session is None or session.ended_at is not None or row is None:

@@ -1,12 +1,13 @@
 """Routers looked at, set up and put back: by the command line at once, and by a worker for the dashboard."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from edge.devices.router_setup import Outcome, RouterSetup, box_address
 from edge.domain import setup
-from edge.errors import DeviceError, EdgeError, Refused
+from edge.errors import DeviceError, EdgeError, Refused, Unreachable
 from edge.handlers.world import Missed, World, WriteDown
 from edge.models import Router
 from edge.settings import Settings
@@ -14,6 +15,8 @@ from edge.values.networks import is_ipv4
 from edge.values.router_findings import Finding, findings
 from edge.values.router_setup import Change, Seen, Wish, digests, undoing
 from edge.values.router_wanted import rights
+
+log = logging.getLogger("edge.router_setup")
 
 Note = Callable[[Change], object]
 
@@ -84,7 +87,7 @@ def apply(device: RouterSetup, row: Router, found: Found, note: Note = lambda ch
     setup.record_intended(row.id, found.changes)
     outcome = device.apply(found.changes, found.wish, note)
     made = [change for change in outcome.done if change.menu == "/user"]
-    if made and row.username != found.wish.api_user:
+    if made and row.username != made[0].find["name"]:
         _take_over(row, found.wish, made[0], outcome)
     return outcome
 
@@ -92,12 +95,29 @@ def apply(device: RouterSetup, row: Router, found: Found, note: Note = lambda ch
 def _take_over(row: Router, wish: Wish, made: Change, outcome: Outcome) -> None:
     """The box comes as the user it has made, once that one was let in."""
     try:
-        with device_of(row, Login(wish.api_user, wish.api_password)) as trial:
+        with device_of(row, Login(made.find["name"], wish.api_password)) as trial:
             trial.greet()
     except DeviceError as reason:
         outcome.left.append((made, f"it is there, and can't log in, so the box comes as before: {reason}"))
         return
-    setup.take_over(row.id)
+    setup.take_over(row.id, made.find["name"])
+
+
+def adopt_login(row: Router, now: datetime) -> Router:
+    """The router as the box is to come to it: as the user of a pasted script, from when that one is first let in.
+
+    Until then, and when the router can't be asked, the login stays as it was.
+    """
+    login = setup.login_to_try(row, now)
+    if login is None:
+        return row
+    try:
+        with device_of(row, Login(*login)) as trial:
+            trial.greet()
+    except DeviceError as reason:
+        log.info("router %s: the user of the script can't log in (yet): %s", row.name, reason)
+        return row
+    return setup.take_over(row.id)
 
 
 def way_back(device: RouterSetup, row: Router, wish: Wish) -> tuple[list[Change], list[str]]:
@@ -122,14 +142,23 @@ def look_at_router(world: World, now: datetime, router_id: int) -> WriteDown | M
     row = setup.get(router_id)
     if row is None:
         return None
+    row = adopt_login(row, now)
     try:
         login = login_of(row)
         with device_of(row, login) as device:
             found = look(device, wish_of(world.settings, row, login.username), now)
     except DeviceError as reason:
-        words = str(reason)
-        return Missed(lambda then: setup.record_no_look(router_id, words, then), words)
+        return _no_look(router_id, str(reason), is_missed=isinstance(reason, Unreachable))
     return lambda then: setup.record_look(router_id, found.findings, found.changes, found.interfaces, then)
+
+
+def _no_look(router_id: int, words: str, *, is_missed: bool) -> WriteDown | Missed:
+    """A router that says no has answered: its other work goes on."""
+
+    def write_down(then: datetime) -> None:
+        setup.record_no_look(router_id, words, then)
+
+    return Missed(write_down, words) if is_missed else write_down
 
 
 def set_up_router(world: World, now: datetime, router_id: int, approved: str, who: str = "") -> WriteDown | None:

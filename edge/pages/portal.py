@@ -143,7 +143,7 @@ def connect_post() -> HTTPResponse:
     grant = guest_logins.of_mac(told["mac_address"])
     router = None if grant is None else _router_for(grant, told, request.environ["edge.client"])
     if grant is None or router is None:
-        page = skeleton(plans.on_sale(), code_fault=say("connect.failed"), asks_code=True)
+        page = skeleton(plans.on_sale(), code_fault=_not_connected(), asks_code=True)
         return _page(with_told(page, told), 400)
     name = guest_logins.promise_login(grant, told["mac_address"], told["ip"], router, now)
     return HTTPResponse("", 303, {"Location": with_query(f"/connect/{name}", _arrived(told))})
@@ -154,13 +154,19 @@ def connect_page(name: str) -> Any:
     told = _told({**dict(parse_qsl(request.query_string))})
     progress = guest_logins.login_progress(name)
     if progress is None or progress.state == "failed":
-        page = skeleton(plans.on_sale(), code_fault=say("connect.failed"), asks_code=True)
+        page = skeleton(plans.on_sale(), code_fault=_not_connected(), asks_code=True)
         return _page(with_told(page, told), 200)
     onward = told.get("link-orig", "")
     return render(
         "portal_connect.html", version=VERSION, state=progress.state, here=request.path,
         onward=onward if portal_links.host_of(onward) else "",
     )  # fmt: skip
+
+
+def _not_connected() -> str:
+    """Where the guest finds his code: only a box with a modem texts it."""
+    has_modem = bool(request.app.config["edge.settings"].modem.port)
+    return say("connect.failed_texted" if has_modem else "connect.failed")
 
 
 def router_words(error: str) -> tuple[str, str]:

@@ -29,6 +29,7 @@ from edge.pages.views import PAID, grant_view, payment_view
 from edge.texts import say
 from edge.values.duration import show_duration
 from edge.values.money import show_money
+from edge.values.router_data import is_private
 from edge.values.sizes import show_bytes
 
 WAITING = ("pending", "prompted", "paid", "expired")  # may change by itself: the page keeps looking
@@ -125,7 +126,7 @@ def stay(grant: Grant, view: Mapping[str, Any], here: Here, now: datetime) -> di
         "connect": connect_form(grant.username, grant.password, here.context) if can_connect else None,
         "kick": said, "is_busy": is_busy, "now": said if is_busy else say("grant.move_hint") if offers_move else "",
         "offers_move": offers_move, "can_pause": is_live and grant.metered and not is_busy and not is_paused,
-        "is_private": is_live and guest_devices.is_private(here.mac), **_devices(grant, here, is_live),
+        "is_private": is_live and is_private(here.mac), **_devices(grant, here, is_live),
     }  # fmt: skip
 
 
@@ -142,7 +143,7 @@ def _devices(grant: Grant, here: Here, is_live: bool) -> dict[str, Any]:
     by_mac = None if router is None else guest_devices.lets_in_by_mac(router)
     return {
         "tvs": found, "can_add": is_live and guest_devices.seats(grant) > 1, "no_mac_login": by_mac is False,
-        "some_private": any(guest_devices.is_private(tv.mac) for tv in found),
+        "some_private": any(is_private(device.mac) for device in found),
     }  # fmt: skip
 
 
@@ -209,9 +210,9 @@ def _do(what: str, grant: Grant, here: Here, given: Any, now: datetime) -> None:
         label = (given.getunicode("label") or "")[:FORM_LETTERS]
         guest_devices.add(grant, (given.getunicode("mac") or "")[:FORM_LETTERS], label, "guest", now)
     elif what == "remove":
-        for tv in guest_devices.of_grant(grant):
-            if str(tv.id) == given.get("device"):
-                guest_devices.remove(tv, "guest", now)
+        for device in guest_devices.of_grant(grant):
+            if str(device.id) == given.get("device"):
+                guest_devices.remove(device, "guest", now)
 
 
 def _here(address: str, payment: Payment | None = None) -> Here:

@@ -19,6 +19,14 @@ def is_ipv4(text: str) -> bool:
     return True
 
 
+def is_host(text: str) -> bool:
+    """An IPv4 address by which other machines may reach this one: no loopback, and not 0.0.0.0."""
+    if not is_ipv4(text):
+        return False
+    address = ipaddress.IPv4Address(text)
+    return not (address.is_loopback or address.is_unspecified or address.is_multicast)
+
+
 def contains(networks: Iterable[str], address: str) -> bool:
     """Is this address in one of these networks? What is no address is in none."""
     try:

@@ -2,13 +2,12 @@
 
 import csv
 import io
-import string
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
-# Printable, and nothing to RouterOS's console inside quotes.
-_PLAIN = frozenset((string.ascii_letters + string.digits + " !#%&'()*+,-./:;<=>@[]^_`{|}~").encode())
+from edge.values.router_script import quote
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "'")
 COLUMNS = (
     "name", "password", "profile", "rate", "devices", "seconds_left", "bytes_left", "metered", "ends_at", "comment",
@@ -29,12 +28,6 @@ class Leaver:
     metered: bool
     ends_at: datetime | None
     comment: str
-
-
-def quote(text: str) -> str:
-    r"""A string for RouterOS's scripting; whatever is no plain letter goes byte by byte: `ä` → `"\C3\A4"`."""
-    told = (chr(byte) if byte in _PLAIN else f"\\{byte:02X}" for byte in text.encode("utf-8", "surrogateescape"))
-    return '"' + "".join(told) + '"'
 
 
 def as_script(leavers: Iterable[Leaver], title: str, zone: tzinfo) -> str:

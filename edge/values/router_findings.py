@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from edge.values.hotspot import read_clock
-from edge.values.router_setup import Row, Seen, Wish, is_same, read_release
+from edge.values.router_setup import FILE_MENU, Row, Seen, Wish, can_keep_aside, is_hidden, is_same, read_release
 from edge.values.router_wanted import (
     ALERT,
     MARK,
@@ -16,6 +16,9 @@ from edge.values.router_wanted import (
     html_directory,
     interface_address,
     is_seen_as,
+    is_somebodys,
+    own_user,
+    page_names,
     profiles,
     rights,
     servers,
@@ -132,6 +135,18 @@ def _pages(wish: Wish, seen: Seen) -> Iterator[Finding]:
                 "note", "override", f"the folder {override} for login pages is empty, so the usual one counts",
                 f"/ip hotspot profile set {name} html-directory-override=\"\"",
             )  # fmt: skip
+    yield from _lost_pages(wish, seen)
+
+
+def _lost_pages(wish: Wish, seen: Seen) -> Iterator[Finding]:
+    """What is written over without having been read is gone."""
+    for name in page_names(wish, seen):
+        row = seen.first(FILE_MENU, name=name)
+        if row and is_hidden(row) and f"file:{name}" not in wish.known and not can_keep_aside(name, seen):
+            yield Finding(
+                "warning", "page", f"the page {name} can't be read, so it can't be put back, only RouterOS's own",
+                "if somebody made that page, save it first: drag it out of Files in WinBox",
+            )  # fmt: skip
 
 
 def _network(wish: Wish, seen: Seen) -> Iterator[Finding]:
@@ -142,6 +157,11 @@ def _network(wish: Wish, seen: Seen) -> Iterator[Finding]:
         yield Finding(
             "problem", "dhcp", f"nobody gives guests on {interface} their addresses",
             f"/ip dhcp-server setup, with {interface}",
+        )  # fmt: skip
+    if any(row.get("dynamic") in _TRUE for row in seen.rows("/ip/dhcp-server/lease", address=wish.box)):
+        yield Finding(
+            "warning", "lease", f"DHCP lends the box its address {wish.box}, and may give it another one day",
+            f"fix it: /ip dhcp-server lease make-static [find address={wish.box}]",
         )  # fmt: skip
     for row in seen.rows(ALERT):
         unknown = row.get("unknown-server", "")
@@ -217,11 +237,23 @@ def _doors(wish: Wish, seen: Seen) -> Iterator[Finding]:
             "note", "elsewhere", f"the router does not see the box at {wish.box}, so its API stays open to all",
             "give the address that the router sees: --box",
         )  # fmt: skip
-    if not wish.api_user and "policy" in rights(wish.login, seen):
+    yield from _rights(wish, seen)
+
+
+def _rights(wish: Wish, seen: Seen) -> Iterator[Finding]:
+    own, is_foreign = own_user(wish, seen), is_somebodys(wish.api_user, seen)
+    if own and is_foreign:
         yield Finding(
-            "note", "rights", f"the box uses the login {wish.login}, which may do more than it needs",
-            "in the settings file name an API user whose group has read, write and api",
+            "note", "namesake", f"the user {wish.api_user} may do everything on this router, and the box did not make "
+            f"it: it stays as it is, and the box's own is named {own}",
+            f"nothing, if it is yours; else /user remove {wish.api_user}",
         )  # fmt: skip
+    elif not own and "policy" in rights(wish.login, seen):
+        cure = "in the settings file name an API user whose group has read, write, test and api"
+        if is_foreign and wish.login == wish.api_user:
+            mark = MARK["user"]
+            cure = f'if nobody else uses it: /user set {wish.login} comment="{mark}", then set up again'
+        yield Finding("note", "rights", f"the box uses the login {wish.login}, which may do more than it needs", cure)
 
 
 def _is_open(row: Row) -> bool:

@@ -1,7 +1,7 @@
 """The same configuration as a RouterOS script, for a router that the box can't reach yet: paste one line there."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from edge.errors import BadInput
 from edge.values.router_setup import Wish
@@ -10,7 +10,7 @@ from edge.values.router_wanted import LOGIN_BY, MARK, NAME, OLD_SERVICES, OPTION
 FILE_NAME = "edge.rsc"
 _BARE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/,-]*", re.ASCII)
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 .,:/@#+=_-()'*&%!<>|~^")
-_ADDRESS = re.compile(r"https?://[A-Za-z0-9._\[\]:-]+(/[A-Za-z0-9._/-]*)?", re.ASCII)
+_ADDRESS = re.compile(r"http://[A-Za-z0-9._\[\]:-]+(/[A-Za-z0-9._/-]*)?", re.ASCII)
 
 
 def quote(text: str) -> str:
@@ -30,14 +30,15 @@ def word(text: str) -> str:
 def paste_line(url: str) -> str:
     """What a technician pastes into the router's terminal; the same line for versions 6 and 7.
 
-    The file needs a moment to appear in the list of files. BadInput for what is no web address.
+    The file needs a moment to appear in the list of files, and holds secrets: it goes even when it could not be run.
+    BadInput for what is no web address.
     """
     if not _ADDRESS.fullmatch(url):
         raise BadInput("The address of the box looks like http://192.168.88.10:8080", "url")
-    mode = "https check-certificate=no" if url.startswith("https:") else "http"
+    failed = quote("Edge: the set-up stopped half-way. Mend what is said above, and make a new line.")
     return (
-        f"/tool fetch url={quote(url)} mode={mode} dst-path={FILE_NAME}; :delay 2s; "
-        f"/import {FILE_NAME}; /file remove {FILE_NAME}"
+        f"/tool fetch url={quote(url)} mode=http dst-path={FILE_NAME}; :delay 2s; "
+        f":do {{ /import {FILE_NAME} }} on-error={{ :put {failed} }}; /file remove {FILE_NAME}"
     )
 
 
@@ -53,7 +54,7 @@ def script(wish: Wish) -> str:
         _time(wish),
         _fasttrack(),
         _user(wish),
-        _services(wish),
+        _services(),
     ]
     return "\n".join("\n".join(part) for part in parts) + '\n:put "Edge: this router is set up."\n'
 
@@ -87,32 +88,42 @@ def _parsed(line: str) -> str:
     return f":do {{ :local edgeRun [:parse {quote(line)}]; $edgeRun }} on-error={{}}"
 
 
+def _stop(words: str) -> str:
+    """What ends the script. It is said first: the line that was pasted catches the error, and with it its words."""
+    told = quote(f"Edge: {words}")
+    return f":put {told}; :error {told}"
+
+
 def _beginning(wish: Wish) -> list[str]:
+    dhcp = "an address and a DHCP server first: /ip dhcp-server setup"
     mode = ':if ([/system device-mode get hotspot] = false) do={ :put "' + (
         "Edge: device-mode forbids the hotspot. Type /system/device-mode/update hotspot=yes, then press the reset "
         'button or cut the power within 5 minutes." }'
     )
     servers = f"name={quote(wish.server)}" if wish.server else "disabled=no"
+    missing = _stop(f"this router has no hotspot server named {wish.server}")
+    named = [f":if ([:len $edgeServers] = 0) do={{ {missing} }}"] if wish.server else []
     return [
         f"# Sets this router up for the Edge box at {wish.box}. Harmless to run again.",
         ":local edgeVersion [/system resource get version]",
         ':local edgeMajor [:tonum [:pick $edgeVersion 0 [:find $edgeVersion "."]]]',
         _parsed(mode),
+        *_somebodys_user(wish),
         f":local edgeServers [/ip hotspot find where {servers}]",
+        *named,
         f":local edgeInterface {quote(wish.interface)}",
         ":if ([:len $edgeServers] > 0) do={ :set edgeInterface [/ip hotspot get [:pick $edgeServers 0] interface] }",
         ":if ([:len $edgeInterface] = 0) do={",
         "  :local edgeBridges [/interface bridge find]",
         "  :if ([:len $edgeBridges] = 1) do={ :set edgeInterface [/interface bridge get [:pick $edgeBridges 0] name] }",
         "}",
-        ':if ([:len $edgeInterface] = 0) do={ :error "Edge: say where guests are: edge router script --interface" }',
+        f":if ([:len $edgeInterface] = 0) do={{ {_stop('say where guests are: edge router script --interface')} }}",
         ':local edgeAddress ""',
         ":foreach edgeRow in=[/ip address find where interface=$edgeInterface and disabled=no] do={",
         "  :local edgeNet [/ip address get $edgeRow address]",
         '  :set edgeAddress [:pick $edgeNet 0 [:find $edgeNet "/"]]',
         "}",
-        ":if ([:len $edgeAddress] = 0) do={ "
-        ':error "Edge: give the interface of guests an address and a DHCP server first: /ip dhcp-server setup" }',
+        f":if ([:len $edgeAddress] = 0) do={{ {_stop(f'give the interface of guests {dhcp}')} }}",
     ]
 
 
@@ -232,21 +243,24 @@ def _fasttrack() -> list[str]:
 def _user(wish: Wish) -> list[str]:
     if not (wish.api_user and wish.api_password):
         return ["# The box's own API user is left as it is."]
-    policy = ",".join([*POLICY, "test"])  # to fetch pages, in version 6
-    values = {
-        "group": NAME, "password": wish.api_password, "address": f"{wish.box}/32", "disabled": "no",
-        "comment": MARK["user"],
+    values = {  # no address: who pastes may have named one by which the router does not see the box
+        "group": NAME, "password": wish.api_password, "address": "", "disabled": "no", "comment": MARK["user"],
     }  # fmt: skip
     return [
-        *_upsert("/user/group", {"name": NAME}, {"policy": policy, "comment": MARK["group"]}),
+        *_upsert("/user/group", {"name": NAME}, {"policy": ",".join(POLICY), "comment": MARK["group"]}),
         *_upsert("/user", {"name": wish.api_user}, values),
     ]
 
 
-def _services(wish: Wish) -> list[str]:
-    closed: Iterable[str] = (f"/ip service set {name} disabled=yes" for name in OLD_SERVICES)
-    return [
-        *closed,
-        f":if ([:len [/ip service get api address]] = 0) do={{ /ip service set api address={wish.box}/32 }}",
-        "/ip service set api disabled=no",
-    ]
+def _somebodys_user(wish: Wish) -> list[str]:
+    """A user of ours would take the name, and the rights, of somebody who may do everything."""
+    if not (wish.api_user and wish.api_password):
+        return []
+    find = f'name={quote(wish.api_user)} and group="full" and comment!={quote(MARK["user"])}'
+    words = f"the user {wish.api_user} may do everything here, and is not ours. Use: edge router setup"
+    return [f":if ([:len [/user find where {find}]] > 0) do={{ {_stop(words)} }}"]
+
+
+def _services() -> list[str]:
+    """Who pastes may come by a service that is closed here: that is last. `edge router setup` narrows the API."""
+    return ["/ip service set api disabled=no", *(f"/ip service set {name} disabled=yes" for name in OLD_SERVICES)]

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -15,6 +15,8 @@ SECRETS = frozenset({"password", "secret", "contents"})  # never shown, never ke
 SETS = frozenset({"login-by", "policy", "dhcp-option", "service", "address-set"})
 PORTAL_FILES = ("login.html", "api.json")
 FILE_MENU = "/file"
+ASIDE = ".before-edge"  # behind the name of a page that could not be read, and is kept
+MOVES = (7, 9)  # a file's name can be set from here on; before, it only shows (MikroTik's manual, Files)
 
 _TRUE, _FALSE = ("yes", "true"), ("no", "false")
 
@@ -38,6 +40,7 @@ class Wish:
     coa_port: int = 3799
     api_user: str = ""  # the user of few rights to make; '' leaves the users alone
     api_password: str = field(default="", repr=False)
+    keeps_user: bool = False  # the settings file says as whom the box comes
     pages: Mapping[str, str] = field(default_factory=dict, repr=False)  # file name → contents
     known: Mapping[str, str] = field(default_factory=dict, repr=False)  # digests of secrets the router has from us
 
@@ -140,12 +143,36 @@ def diff(items: Iterable[Item], seen: Seen, known: Mapping[str, str]) -> list[Ch
             found.append(Change(item.key, item.menu, "add", item.words, item.find, {}, {**item.find, **item.values}))
         for place, row in enumerate(rows if item.kind == "each" else rows[:1]):
             changed = _changed(item, row, known)
-            if changed:
+            if changed and item.kind == "file" and _is_to_be_kept(item, row, seen, known):
+                found += _aside(item, row)
+            elif changed:
                 before = {key: row.get(key, "") for key in changed}
                 key = item.key if place == 0 else f"{item.key}:{place + 1}"
                 row_id = "" if item.kind == "single" else row.get("id", "")
                 found.append(Change(key, item.menu, "set", item.words, _name_of(item, row), before, changed, row_id))
     return found
+
+
+def is_hidden(page: Row) -> bool:
+    """A page that does not show what is in it, as long ones do not: once written over it is lost."""
+    return not page.get("contents") and page.get("size") != "0"
+
+
+def can_keep_aside(name: str, seen: Seen) -> bool:
+    """May this page get another name, so that it can come back?"""
+    return seen.release >= MOVES and not seen.rows(FILE_MENU, name=name + ASIDE)
+
+
+def _is_to_be_kept(item: Item, row: Row, seen: Seen, known: Mapping[str, str]) -> bool:
+    return is_hidden(row) and item.key not in known and can_keep_aside(row["name"], seen)
+
+
+def _aside(item: Item, row: Row) -> list[Change]:
+    name = row["name"]
+    words = "Keep the page that stands there under another name"
+    kept = Change(f"aside:{name}", FILE_MENU, "set", words, {"name": name + ASIDE}, {"name": name},
+                  {"name": name + ASIDE}, row.get("id", ""))  # fmt: skip
+    return [kept, Change(item.key, FILE_MENU, "add", item.words, item.find, {}, {**item.find, **item.values})]
 
 
 def _name_of(item: Item, row: Row) -> Mapping[str, str]:
@@ -256,12 +283,31 @@ def undoing(entries: Mapping[str, Any], seen: Seen) -> list[Change]:
         rows = [row for row in seen.rows(entry["menu"]) if fits(row, entry["find"]) and row.get("id", "") not in taken]
         back = (change for row in rows for change in [_undo(key, entry, row)] if change is not None)
         found += list(islice(back, 1))
-    resets = [change for change in found if change.verb == "reset-html"]
-    return [change for change in found if change not in resets[1:]]  # one brings back all pages
+    return [change for change in _each_folder_once(found) if _has_room(change, found, seen)]
+
+
+def _each_folder_once(changes: list[Change]) -> Iterator[Change]:
+    """One reset brings back all the pages of a folder."""
+    folders: set[str] = set()
+    for change in changes:
+        folder = change.find["name"].rpartition("/")[0] if change.verb == "reset-html" else ""
+        if not folder or folder not in folders:
+            yield change
+        folders.add(folder)
+
+
+def _has_room(change: Change, changes: list[Change], seen: Seen) -> bool:
+    """A page that was kept goes back only where nobody else's stands meanwhile."""
+    if change.menu != FILE_MENU or "name" not in change.after:
+        return True
+    there = {row.get("id") for row in seen.rows(FILE_MENU, name=change.after["name"])}
+    return there <= {other.row_id for other in changes if other.menu == FILE_MENU and other.verb == "remove"}
 
 
 def _undo(key: str, entry: Mapping[str, Any], row: Row) -> Change | None:
     menu, find = entry["menu"], entry["find"]
+    if menu == FILE_MENU and "name" in entry["before"]:
+        return _set_back(key, entry, row)
     if menu == FILE_MENU and not _is_our_page(entry, row):
         return None
     if entry["verb"] == "add":

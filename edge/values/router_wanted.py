@@ -8,9 +8,10 @@ from edge.values.networks import is_ipv4
 from edge.values.router_setup import FILE_MENU, Item, Row, Seen, Wish, fits, joined, positives
 
 NAME = "edge"  # of our profile, server, API group and user
+USERS = (NAME, "edge-box")  # the second where somebody else bears the first
 OPTION = "edge-portal"
 LOGIN_BY = ("http-pap", "http-chap", "mac", "mac-cookie", "cookie")
-POLICY = ("read", "write", "api")
+POLICY = ("read", "write", "api", "test")  # `test` to ping, and in version 6 to fetch pages
 MARK = {
     name: f"{OURS} {words}"
     for name, words in {
@@ -252,19 +253,35 @@ def rights(name: str, seen: Seen) -> frozenset[str]:
     return positives(seen.first("/user/group", name=group).get("policy", "")) if group else frozenset()
 
 
+def is_somebodys(name: str, seen: Seen) -> bool:
+    """A user who may do everything and bears no mark of ours: perhaps the owner's own, whom nothing may lock out."""
+    comment = seen.first("/user", name=name).get("comment", "")
+    return "policy" in rights(name, seen) and not comment.startswith(OURS)
+
+
+def own_user(wish: Wish, seen: Seen) -> str:
+    """The name of the user that is ours there; '' when there is none to make."""
+    if "policy" not in rights(wish.login, seen):
+        return ""
+    if not is_somebodys(wish.api_user, seen):
+        return wish.api_user
+    is_fixed = wish.keeps_user or wish.login == wish.api_user
+    return "" if is_fixed or is_somebodys(USERS[1], seen) else USERS[1]
+
+
 def _users(wish: Wish, seen: Seen) -> Iterator[Item]:
     """Only a login that may do it makes a user of few rights; where the box has such a user, it stays."""
-    if not wish.api_user or "policy" not in rights(wish.login, seen):
+    name = own_user(wish, seen)
+    if not name:
         return
-    policy = ",".join([*POLICY, *(["test"] if seen.release < (7,) else [])])  # version 6 fetches pages with `test`
     yield Item("group", "/user/group", "Make a group with the few rights that the box needs", {"name": NAME},
-               {"policy": policy, "comment": MARK["group"]})  # fmt: skip
+               {"policy": ",".join(POLICY), "comment": MARK["group"]})  # fmt: skip
     values = {"group": NAME, "comment": MARK["user"], "disabled": "no"}
     if wish.api_password:
         values["password"] = wish.api_password
     if is_seen_as(wish.box, seen):  # else it would be let in from nowhere
         values["address"] = f"{wish.box}/32"
-    yield Item("user", "/user", "Give the box an API user of its own", {"name": wish.api_user}, values)
+    yield Item("user", "/user", "Give the box an API user of its own", {"name": name}, values)
 
 
 def _services(wish: Wish, seen: Seen) -> Iterator[Item]:

@@ -207,7 +207,9 @@ def test_every_router_has_its_own_secret(server: FreeRadius) -> None:
 
 
 @pytest.mark.parametrize(("source", "secret"), [(STRANGER, GATE_SECRET), (CELLAR, "cellar-is-local-1234")])
-def test_an_address_that_is_no_radius_router_hears_nothing(server: FreeRadius, source: str, secret: str) -> None:
+def test_an_address_that_is_no_radius_router_hears_nothing_and_is_told_of_for_an_hour(
+    server: FreeRadius, source: str, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def is_noticed() -> bool:  # the log tells of one stranger a second
         with pytest.raises(TimeoutError):
             log_in(router_at(server, source, secret, timeout_s=0.1), "ASHA2345")
@@ -215,6 +217,9 @@ def test_an_address_that_is_no_radius_router_hears_nothing(server: FreeRadius, s
 
     wait_for(is_noticed)
     assert server.counts["unknown"] > 0
+    assert radius.STRANGER_KEPT_S == 3600
+    monkeypatch.setattr(radius, "STRANGER_KEPT_S", 0.0)
+    assert server.last_unknown == ""
 
 
 def test_a_router_that_was_just_added_is_known_at_once(server: FreeRadius) -> None:

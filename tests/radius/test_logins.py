@@ -10,13 +10,15 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge import database
 from edge.database import db
 from edge.devices.radius import FreeRadius
-from edge.devices.radius_log import SeenLogin, read_login
+from edge.devices.radius_log import SeenLogin, pick_error, read_login
+from edge.domain import access
 from edge.models import Clock, Grant, Placement, Router
 from edge.network_models import Device
 from edge.simulators.router import radius_client
@@ -144,7 +146,7 @@ def test_metered_time_runs_only_online_and_on_all_routers_together(shop: Path, g
     wait_for(lambda: len(sessions(shop, "METER234")) == 2)
     answer = log_in(gate, "METER234")
     assert isinstance(answer, Accepted)
-    assert answer.session_timeout_s == 3700 - 700 - 1000 - 1500
+    assert answer.session_timeout_s == 3600 - 700 - 1000 - 1500
     assert answer.total_limit is None
     account(gate, "stop", "METER234", mac=JUMA_PHONE, session_id="80a00002", seconds=2000)
     wait_for(lambda: sessions(shop, "METER234")[-1]["acctsessiontime"] == 2000)
@@ -242,6 +244,15 @@ def test_nobody_writes_the_log_by_what_he_calls_himself(server: FreeRadius, gate
 def test_a_line_that_is_none_of_a_login_is_none() -> None:
     for line in ("", "Ready to process requests", "Thu Mar  5 10:00:00 2026 : Info: Auth: (1) Login OK: [x]"):
         assert read_login(line, 0.0) is None
+
+
+def test_what_is_told_of_a_fault_names_no_guest() -> None:
+    login = "Thu Nov 26 06:13:15 2026 : Auth: (7) Login incorrect (pap: x): [ASHA2345] (from client gate port 0 cli x)"
+    info = "Thu Nov 26 06:13:14 2026 : Info: Ready to process requests"
+    error = "Thu Nov 26 06:13:13 2026 : Error: the database is gone"
+    assert pick_error([info, login]) == info
+    assert pick_error([login, login.replace("Login incorrect", "Multiple logins")]) == "it left no word"
+    assert pick_error([error, info, login]) == "the database is gone"
 
 
 def test_a_line_with_a_routers_odd_name_is_read() -> None:
@@ -422,3 +433,72 @@ def test_time_stands_still_with_the_boxs_clock(gate: RadiusClient) -> None:
     assert log_in(gate, "STILL234") == Rejected("Your time is over")
     Clock.update(seen_at=NOW).execute()
     assert database.db.execute_sql("SELECT COUNT(*) FROM radcheck WHERE username = ''").fetchone()[0] == 0
+
+
+# The same as the box reckons
+
+
+@pytest.mark.parametrize(
+    ("told", "used_s", "used_bytes"),
+    [
+        ({}, 100, 100), ({"ends_at": NOW - timedelta(seconds=1)}, 0, 0), ({"starts_at": None, "ends_at": None}, 0, 0),
+        ({"credited_s": 60, "ends_at": NOW + timedelta(seconds=660)}, 0, 0),
+        ({"metered": True, "ends_at": None}, 600, 0), ({"metered": True, "ends_at": None}, 3600, 0),
+        ({"metered": True, "ends_at": None}, 9000, 0), ({"metered": True, "ends_at": None, "starts_at": None}, 0, 0),
+        ({"metered": True}, 600, 0), ({"metered": True}, 3300, 0), ({"metered": True}, 3600, 0),
+        ({"metered": True, "ends_at": NOW}, 0, 0), ({"metered": True, "ends_at": NOW - timedelta(days=3)}, 100, 0),
+        ({"metered": True, "credited_s": 500}, 3300, 0), ({"bytes": 5 * GIB}, 0, 4 * GIB), ({"bytes": GIB}, 0, GIB),
+        ({"bytes": GIB}, 0, 2 * GIB), ({"bytes": 0}, 0, 0), ({"bytes": GIB, "metered": True}, 900, GIB - 1),
+        ({"state": "ended", "why_ended": "time"}, 0, 0), ({"state": "ended", "bytes": GIB}, 0, 0),
+        ({"state": "ended", "metered": True}, 0, 0),
+    ],
+)  # fmt: skip
+def test_radius_and_the_box_find_the_same_left(
+    shop: Path, told: dict[str, Any], used_s: int, used_bytes: int
+) -> None:
+    with db.atomic("IMMEDIATE") as undo:
+        asha = grant("SAME2345", **told)
+        Placement.create(grant=asha, router=Router.get(Router.name == "cellar"), used_s=used_s, used_bytes=used_bytes)
+        left = access.left(asha, NOW)
+        found = dict(db.execute_sql("SELECT attribute, value FROM radreply WHERE username = 'SAME2345'").fetchall())
+        checked = dict(db.execute_sql("SELECT attribute, value FROM radcheck WHERE username = 'SAME2345'").fetchall())
+        undo.rollback()
+    assert int(found.get("Session-Timeout", 0)) == left.seconds
+    whole = int(found.get("Mikrotik-Total-Limit", 0)) + (int(found.get("Mikrotik-Total-Limit-Gigawords", 0)) << 32)
+    assert whole == (left.bytes or 0)
+    assert ("Cleartext-Password" in checked) is not left.is_nothing
+    words = {"time": "Your time is over", "data": "Your data is used up"}[left.used_up] if left.is_nothing else None
+    assert found.get("Reply-Message") in (words, "Your time is over" if left.seconds == 0 else words)
+
+
+# Names that another program gave
+
+
+def test_a_name_in_any_letters_is_let_in_and_counted_as_its_grants(shop: Path, gate: RadiusClient) -> None:
+    asha = grant("asha.Phone", devices=1, metered=True)
+    for typed in ("asha.Phone", "ASHA.PHONE", "Asha.phone"):
+        assert isinstance(log_in(gate, typed), Accepted)
+    assert log_in(gate, "asha.phone", "9999") == Rejected("")
+    account(gate, "interim", "Asha.phone", seconds=100, bytes_in=5)
+    wait_for(lambda: sessions(shop, "asha.Phone"))
+    assert sessions(shop, "asha.Phone")[0]["login"] == "Asha.phone"
+    assert access.used(asha) == (100, 5)
+    account(gate, "start", "asha.phone", session_id="80a00003")
+    wait_for(lambda: len(sessions(shop, "asha.Phone")) == 2)
+    crowded = log_in(gate, "asha.phone", mac=JUMA_PHONE)
+    assert isinstance(crowded, Rejected) and "already logged in" in crowded.words
+    answer = log_in(gate, "ASHA.phone")
+    assert isinstance(answer, Accepted) and answer.session_timeout_s == 600  # the end by the calendar comes first
+    Grant.update(ends_at=NOW + timedelta(days=9)).where(Grant.id == asha.id).execute()
+    answer = log_in(gate, "ASHA.phone")
+    assert isinstance(answer, Accepted) and answer.session_timeout_s == 3500
+
+
+def test_a_tv_on_a_grant_with_small_letters_is_let_in_and_counted(shop: Path, gate: RadiusClient) -> None:
+    asha = grant("tv.of.asha", devices=2)
+    Device.create(grant=asha, mac=TV, created_at=NOW)
+    assert isinstance(log_in(gate, TV, "", mac=TV), Accepted)
+    account(gate, "stop", TV, mac=TV, session_id="80a000ff", seconds=60)
+    wait_for(lambda: sessions(shop, "tv.of.asha"))
+    assert access.used(asha)[0] == 60
+    Device.delete().execute()

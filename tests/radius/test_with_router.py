@@ -69,7 +69,7 @@ def test_a_phone_and_a_tv_are_let_in_counted_and_put_out_together(
     hotspot.traffic(TV, GIB // 2, GIB // 4)
     hotspot.traffic(ASHA_PHONE, 5, GIB // 4)
     hotspot.jump(300)  # an interim update
-    wait_for(lambda: accounting.usage(asha)[1] >= GIB)
+    wait_for(lambda: access.used(asha)[1] >= GIB)
     now = datetime.now(UTC)
     accounting.fold(now)
     ended = Grant.get_by_id(asha.id)
