@@ -17,6 +17,7 @@ from edge.settings import Settings
 from edge.simulators.router import RouterSimulator
 
 PHONE, OTHER, TV, XBOX = "AA:BB:CC:DD:EE:01", "AA:BB:CC:DD:EE:02", "00:1D:BA:11:22:33", "00:50:F2:44:55:66"
+PHONE_OF_JUMA = "AA:BB:CC:00:00:33"
 
 
 @pytest.fixture
@@ -578,3 +579,12 @@ def test_an_old_wish_says_nothing_of_whether_the_router_is_back(box, world, rout
     work(world)
     assert box.jobs("grant.move", "failed")
     assert Breaker.get(Breaker.name == name).state == "open"
+
+
+def test_nobody_takes_another_guests_phone_for_a_tv(box, asha):
+    juma = box.grant(box.paid(box.juma, mac=PHONE_OF_JUMA))
+    asha.put(devices=3)
+    with pytest.raises(BadInput, match="time of its own"):
+        guest_devices.add(asha, PHONE_OF_JUMA, "", guest_devices.GUEST, box.now)
+    assert guest_logins.of_mac(PHONE_OF_JUMA).id == juma.id
+    assert guest_devices.add(asha, PHONE_OF_JUMA, "", "owner", box.now).mac == PHONE_OF_JUMA  # staff know why

@@ -7,13 +7,15 @@ from peewee import fn
 
 from edge import jobs
 from edge.database import transaction
-from edge.domain import access, events
+from edge.domain import access, events, guest_logins
 from edge.errors import BadInput
 from edge.models import Grant, Placement, Router
 from edge.network_models import Device
+from edge.values.guest_look import mask_mac
 from edge.values.mac import read_mac
 
 LONGEST_LABEL = 40
+GUEST = "guest"  # who added it; else the name of the member of staff
 
 
 @transaction
@@ -28,6 +30,9 @@ def add(grant: Grant, typed: str, label: str, by: str, now: datetime) -> Device:
         return known
     if known is not None and known.grant.state == "live":
         raise BadInput("This device is on somebody's time already. It has to be taken off there first.", "mac")
+    owner = guest_logins.of_mac(mac) if by == GUEST else None
+    if owner is not None and owner.id != grant.id:  # else anybody's phone could be taken for a TV
+        raise BadInput("This device has time of its own already.", "mac")
     if grant.devices < 2:
         raise BadInput("This plan is for one device. To put a TV online beside it, choose a plan for two.", "mac")
     if seats(grant) < 2:
@@ -40,7 +45,7 @@ def add(grant: Grant, typed: str, label: str, by: str, now: datetime) -> Device:
     label = "".join(letter for letter in label if letter.isprintable()).strip()[:LONGEST_LABEL]
     device: Device = Device.create(grant=grant, mac=mac, label=label, added_by=by, created_at=now)
     _promise_placements(grant, now)
-    events.record("device.added", now, mac=mac, username=access.mask_code(grant.username), by=by)
+    events.record("device.added", now, mac=mask_mac(mac), username=access.mask_code(grant.username), by=by)
     return device
 
 
@@ -50,7 +55,7 @@ def remove(device: Device, by: str, now: datetime) -> None:
     if Device.delete().where(Device.id == device.id).execute():
         for router in list(Router.select(Router.id)):  # also by RADIUS: the session that runs has to be ended
             _promise_withdrawal(device.mac, router.id, device.grant_id, now)
-        events.record("device.removed", now, mac=device.mac, by=by)
+        events.record("device.removed", now, mac=mask_mac(device.mac), by=by)
 
 
 def forget_ended_if_due(now: datetime) -> int:
@@ -64,7 +69,7 @@ def forget_ended(now: datetime) -> int:
     over = list(_ended())
     for device in over:
         device.delete_instance()
-        events.record("device.removed", now, mac=device.mac, by="")
+        events.record("device.removed", now, mac=mask_mac(device.mac), by="")
     return len(over)
 
 

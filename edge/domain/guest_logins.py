@@ -13,6 +13,7 @@ from edge.database import db, transaction
 from edge.domain import access, events, sessions, wishes
 from edge.models import Grant, Job, Router
 from edge.network_models import Device, Session
+from edge.values.guest_look import mask_mac
 
 LOOKS = 4  # for the device among the router's hosts: phones that slept or changed address are there a moment later
 BETWEEN_LOOKS = timedelta(seconds=3)
@@ -124,7 +125,7 @@ def record_kicked(grant_id: int, why: str, mac: str, ended: Iterable[int], now: 
     ).execute()
     if why == "move" and mac and grant.mac != mac:
         grant.put(mac=mac)
-        events.record("grant.moved", now, username=access.mask_code(grant.username), mac=mac)
+        events.record("grant.moved", now, username=access.mask_code(grant.username), mac=mask_mac(mac))
 
 
 def kick_progress(grant: Grant, now: datetime) -> Progress | None:

@@ -208,7 +208,7 @@ def _do(what: str, grant: Grant, here: Here, given: Any, now: datetime) -> None:
         guest_logins.promise_kick(grant, what, here.mac if what == "move" else "", now)
     elif what == "add":
         label = (given.getunicode("label") or "")[:FORM_LETTERS]
-        guest_devices.add(grant, (given.getunicode("mac") or "")[:FORM_LETTERS], label, "guest", now)
+        guest_devices.add(grant, (given.getunicode("mac") or "")[:FORM_LETTERS], label, guest_devices.GUEST, now)
     elif what == "remove":
         for device in guest_devices.of_grant(grant):
             if str(device.id) == given.get("device"):
