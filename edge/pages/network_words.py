@@ -55,8 +55,8 @@ def made_up(mac: str) -> bool:
 
 
 def span(seconds: float | None) -> str:
-    """A length of time: 3 h 5 min."""
-    return board_words.span(seconds)
+    """A length of time: 3 h 5 min. Routers count whole seconds."""
+    return board_words.span(None if seconds is None else max(1.0, seconds))
 
 
 def total(session: Session) -> str:
