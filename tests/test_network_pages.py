@@ -1,6 +1,7 @@
 """The network's pages through the real application: routers, who is online, kicks, strangers, a guest's use."""
 
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,8 +12,16 @@ from edge.network_models import RouterSample, Session, Stranger
 from edge.values.hotspot import KnownUser
 from edge.values.router_data import LiveSession, RouterReading
 from edge.web import build
-from tests.shop import ASHA, NOW, pay, worker_is_alive
+from tests.shop import ASHA, pay, worker_is_alive
 from tests.web_client import Browser
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture(autouse=True)
+def it_is_now(monkeypatch):
+    """What was heard five minutes ago is old news, and all the tests together take longer."""
+    monkeypatch.setattr(sys.modules[__name__], "NOW", datetime.now(UTC))
 
 POISON = "<script>alert(1)</script>"
 PHONE, TABLET = "DA:BB:CC:00:00:01", "AC:BB:CC:00:00:02"

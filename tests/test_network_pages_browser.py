@@ -1,5 +1,6 @@
 """The network's pages in a real Chromium: they change by themselves, fit a small phone, and need no script."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,8 +11,16 @@ from edge.models import Grant, Job, Router
 from edge.network_models import RouterSample, Session, Stranger
 from edge.values.hotspot import KnownUser
 from tests.browser import browser_of, needs_chromium, patiently, press, says, set_width
-from tests.shop import ASHA, NOW, pay
+from tests.shop import ASHA, pay
 from tests.test_dashboard_browser import sign_in
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture(autouse=True)
+def it_is_now(monkeypatch):
+    """What was heard five minutes ago is old news, and all the tests together take longer."""
+    monkeypatch.setattr(sys.modules[__name__], "NOW", datetime.now(UTC))
 
 pytestmark = needs_chromium
 PHONE = "DA:BB:CC:00:00:01"
