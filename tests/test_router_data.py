@@ -359,7 +359,7 @@ def test_a_mute_router_delays_no_other(box: Box, gate: RouterSimulator, row: Rou
             # It waits for its answer, and nobody waits for it.
             while not (
                 RouterSample.select().where(RouterSample.router == row).exists()
-                and Job.get(Job.lane == f"router:{mute.id}").state == "running"
+                and Job.select().where(Job.lane == f"router:{mute.id}", Job.state == "running").exists()
             ):
                 assert time.monotonic() < until
                 time.sleep(0.02)
