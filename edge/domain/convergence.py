@@ -125,7 +125,9 @@ def look_at(
     look, tvs, instant = Look(), _tvs(), clock.reckoned(now)
     for placement, grant in _owed(router_id):
         names = [grant.username, *tvs.get(grant.id, ())]
-        count = _count(placement, names, rows, running)
+        # Use is kept only where it ends something: a card is not written each minute for whoever has neither.
+        is_limited = grant.metered or grant.bytes is not None
+        count = _count(placement, names, rows, running) if is_limited else None
         if count is not None:
             look.counts.append(count)
         if placement.state == "there" and grant.state == "live":
