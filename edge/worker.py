@@ -31,6 +31,7 @@ from edge.texts import data_folder
 log = logging.getLogger("edge.worker")
 
 STOP_WITHIN_S = 15.0
+RHYTHMS_END_S = 5.0
 STANDSTILL_S = 60.0  # of the rhythm that renews leases: the watchdog is told
 MOST_STUCK = 6  # threads; then the process is worn out and begins anew
 DUTIES_CURE = "see the log (docs/logs.md); if it stays, restart the workers: edge workers restart"
@@ -124,8 +125,8 @@ class Workers:
         for consumer in self._consumers:
             for _, thread in consumer.worker_threads:
                 thread.join(max(0.0, until - time.monotonic()))
-        for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
+        for thread in self._threads:  # also when a worker that hangs has taken all the time: else they find no database
+            thread.join(max(RHYTHMS_END_S, until - time.monotonic()))
         self._put_back_what_is_left()
         history.flush(_now())
         if self._radius is not None:
