@@ -188,6 +188,7 @@ class Workers:
             (5.0, self._sweep),
             (20.0, lambda: history.flush(_now())),
             (60.0, self._promise_checks),
+            (20.0, _look_for_the_absent),
             (3600.0, partial(_promise_once, "box.tidy", "log-rotation", "h", {})),
         ]
         due = [0.0] * len(rhythms)
@@ -311,6 +312,16 @@ def _record_beat(name: str, queues: dict[str, int], stuck: int, synchronised: bo
 @transaction
 def _forget_heartbeat(name: str) -> None:
     Heartbeat.delete().where(Heartbeat.holder == name).execute()
+
+
+def _look_for_the_absent() -> None:
+    """A router that is away is looked for more often: whoever paid meanwhile waits for it. One look at a time each."""
+    for router in list(Router.select(Router.id).where(Router.down_since.is_null(False))):
+        with trace.within(trace.new()):
+            jobs.promise(
+                "router.check", "router-checks", _now(), args={"router_id": router.id}, priority=jobs.LOW,
+                lane=f"router:{router.id}", unique_key=f"absent:{router.id}",
+            )  # fmt: skip
 
 
 def _promise_once(name: str, queue: str, period: str, args: dict[str, object], lane: str | None = None) -> None:

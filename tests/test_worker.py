@@ -509,3 +509,15 @@ def test_a_regular_duty_that_fails_is_told_and_its_recovery_too(bench, box, monk
     workers._failed_duties.clear()
     workers._tell_duties()
     assert Check.get_by_id("duties").state == "ok"
+
+
+def test_a_router_that_is_away_is_looked_for_more_often_and_once_at_a_time(box):
+    gate, attic = box.router("gate"), box.router("attic")
+    gate.put(down_since=box.now)
+    for _ in range(3):
+        worker._look_for_the_absent()
+    assert [job.args for job in box.jobs("router.check")] == [{"router_id": gate.id}]
+    Job.update(state="done").execute()
+    attic.put(down_since=box.now)
+    worker._look_for_the_absent()
+    assert [job.args["router_id"] for job in box.jobs("router.check", "waiting")] == [gate.id, attic.id]
