@@ -18,6 +18,7 @@ from edge.domain import (
     convergence,
     guest_devices,
     inbox,
+    lanes,
     messages,
     payments,
     sessions,
@@ -59,7 +60,11 @@ def _now() -> datetime:
 
 
 def _router_of(args: dict[str, Any]) -> str:
-    return f"router:{args['router_id']}"
+    return lanes.of_router(args["router_id"])
+
+
+def _no_look(args: dict[str, Any], words: str, now: datetime) -> None:
+    setup.record_no_look(args["router_id"], words, now)
 
 
 TASKS: dict[str, Task] = {
@@ -118,14 +123,14 @@ TASKS: dict[str, Task] = {
     "router.setup": Task(
         router_setup.set_up_router,
         repeatable=True,
-        given_up=lambda args, words, now: setup.record_no_look(args["router_id"], words, now),
+        given_up=_no_look,
         provider=_router_of,
         lasting=True,
     ),
     "router.unset": Task(
         router_setup.unset_router,
         repeatable=True,
-        given_up=lambda args, words, now: setup.record_no_look(args["router_id"], words, now),
+        given_up=_no_look,
         provider=_router_of,
         lasting=True,
     ),

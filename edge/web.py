@@ -1,7 +1,6 @@
 """The web application: one table says which address leads where, and who may call it. What is not there is denied."""
 
 import logging
-import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from edge.domain import payments, people
 from edge.door import PREPARED, Dispatcher, Prepared, accept_in_crowds
 from edge.errors import BadInput, NotDurable
 from edge.models import StaffSession
+from edge.own_address import reachable_at
 from edge.pages import (
     api,
     board,
@@ -352,16 +352,6 @@ def _fault(error: HTTPError) -> Any:
     return answer.body
 
 
-def _own_address() -> str:
-    """This machine's address in its network; no packet is sent to find it out."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
-        try:
-            trial.connect(("192.0.2.1", 9))  # an address that is nobody's (RFC 5737)
-            return str(trial.getsockname()[0])
-        except OSError:
-            return "127.0.0.1"
-
-
 class WebServer:
     """waitress on a thread of its own. The limits: facts measured against slow-loris and event streams."""
 
@@ -385,7 +375,7 @@ class WebServer:
     def address(self) -> str:
         """Where people reach it."""
         host = self._server.effective_host
-        return f"{_own_address() if host in ('0.0.0.0', '::', '') else host}:{self.port}"
+        return f"{reachable_at(host)}:{self.port}"
 
     def start(self) -> None:
         self._thread.start()

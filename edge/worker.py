@@ -20,7 +20,7 @@ from edge.delivery import delivery
 from edge.devices import radius
 from edge.devices.opening import Devices
 from edge.devices.radius import FreeRadius
-from edge.domain import accounting, checks, clock, convergence, guest_devices, inbox, logins, payments
+from edge.domain import accounting, checks, clock, convergence, guest_devices, inbox, lanes, logins, payments
 from edge.errors import EdgeError, NotDurable
 from edge.handlers.world import World
 from edge.ledger import LedgerConsumer, LedgerHuey, consumer_of
@@ -254,10 +254,10 @@ class Workers:
         for router in list(Router.select()):
             if router.mode == "local" or router.username:
                 _promise_once("router.check", "router-checks", f"{router.id}:m", {"router_id": router.id},
-                              lane=f"router:{router.id}")  # fmt: skip
+                              lane=lanes.of_router(router.id))  # fmt: skip
             if router.username:
                 _promise_once("router.data", "router-data", f"{router.id}:m", {"router_id": router.id},
-                              lane=f"router:{router.id}")  # fmt: skip
+                              lane=lanes.of_router(router.id))  # fmt: skip
         _promise_once("mpesa.check", "default", "m", {})
         if self.settings.modem.port:
             _promise_once("modem.check", "default", "m", {}, lane="modem")
@@ -320,7 +320,7 @@ def _look_for_the_absent() -> None:
         with trace.within(trace.new()):
             jobs.promise(
                 "router.check", "router-checks", _now(), args={"router_id": router.id}, priority=jobs.LOW,
-                lane=f"router:{router.id}", unique_key=f"absent:{router.id}",
+                lane=lanes.of_router(router.id), unique_key=f"absent:{router.id}",
             )  # fmt: skip
 
 

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from edge import jobs
-from edge.domain import access, checks, convergence, payments
+from edge.domain import access, checks, comparison, convergence, payments
 from edge.models import Grant, Job, Placement, Router
+from edge.values.codes import mask_code
 from edge.values.hotspot import KnownUser
 
 AT_GATE = {"link-login-only": "http://10.5.50.1/login"}
@@ -41,7 +42,7 @@ def known(grant, **more):
     """The grant as the router's table has it, when nothing is wrong."""
     told = {
         "name": grant.username, "comment": f"edge:{grant.id}",
-        "profile": convergence.profile_of(grant, grant.devices).name,
+        "profile": comparison.profile_of(grant, grant.devices).name,
         "disabled": False, "uptime_s": 0, "bytes_used": 0, "limit_s": grant.seconds * grant.devices,
         "limit_bytes": grant.bytes or 0,
     }  # fmt: skip
@@ -222,12 +223,12 @@ def test_a_router_that_lost_a_guest_gets_him_again_and_one_that_kept_him_too_lon
     Grant.update(state="ended", why_ended="time").where(Grant.id == box.grant(njeri).id).execute()
     Placement.update(state="gone").where(Placement.grant == box.grant(njeri)).execute()
     here = [known(box.grant(asha)), known(box.grant(njeri)), *(stranger(f"n{i}") for i in range(1200))]
-    look = convergence.look_at(gate.id, here, [], box.now)
+    look = comparison.look_at(gate.id, here, [], box.now)
     assert len(look.strangers) == 1200
     assert convergence.record(gate.id, look, box.now) == 1
     assert [job.args["grant_id"] for job in box.jobs("grant.place", "waiting")] == [box.grant(juma).id]
     assert [job.args["grant_id"] for job in box.jobs("grant.withdraw", "waiting")] == [box.grant(njeri).id]
-    assert convergence.record(gate.id, convergence.look_at(gate.id, here, [], box.now), box.now) == 0
+    assert convergence.record(gate.id, comparison.look_at(gate.id, here, [], box.now), box.now) == 0
 
 
 # The end
@@ -281,4 +282,4 @@ def test_codes_are_easy_to_read_aloud_and_pins_have_four_digits(box, gate):
     assert set(grant.username) <= set(access.ALPHABET) and len(grant.username) == 8
     assert not set("01OIL") & set(access.ALPHABET)
     assert grant.password.isdecimal() and len(grant.password) == 4
-    assert access.mask_code("ABCDEFGH") == "AB••••••"
+    assert mask_code("ABCDEFGH") == "AB••••••"

@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bell": set(),
     "door": set(),
     "trace": set(),
+    "own_address": set(),
     "logs": {"trace", "settings"},
     "telemetry": {"trace", "settings", "logs"},
     "supervisor": set(),
@@ -62,6 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     }
     | SPINE,
     "handlers": {
+        "own_address",
         "domain",
         "jobs",
         "desk",
@@ -73,8 +75,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "settings",
         "handlers",
     },
-    "pages": {"pages", "domain", "models", "network_models", "values", "texts", "database"},
-    "pages.router_wizard": {"pages", "domain", "models", "values", "texts", "devices.router_setup"},
+    "pages": {"pages", "own_address", "domain", "models", "network_models", "values", "texts", "database"},
     "pages.callbacks": {"pages", "domain", "models", "values", "texts", "database", "devices.mpesa"},
     "web": EVERYTHING,
     "worker": EVERYTHING,

@@ -129,12 +129,6 @@ def test_what_is_no_name_is_not_sent(nas: Nas, name: str) -> None:
     assert nas.heard == []
 
 
-def test_speed_and_end_of_a_running_session_are_changed(nas: Nas) -> None:
-    coa.change("127.0.0.1", nas.port, SECRET, rate="1M/2M", session_timeout_s=60, **SESSION)
-    [(code, told)] = nas.heard
-    assert (code, told[-8], told[27]) == (COA, [b"1M/2M"], [(60).to_bytes(4, "big")])
-
-
 @pytest.mark.parametrize(
     ("cause", "kind", "words"),
     [

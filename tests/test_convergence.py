@@ -6,7 +6,7 @@ import pytest
 
 from edge import jobs
 from edge.database import db
-from edge.domain import access, checks, convergence
+from edge.domain import access, checks, comparison, convergence
 from edge.models import Grant, Job, Placement, Plan
 from edge.network_models import Device, Session
 from edge.values.hotspot import ActiveSession, KnownUser
@@ -29,7 +29,7 @@ def session(grant, uptime_s=0, bytes_in=0, bytes_out=0, mac="AA:BB:CC:DD:EE:01")
 
 
 def look(box, router, users, active=()):
-    found = convergence.look_at(router.id, users, active, box.now)
+    found = comparison.look_at(router.id, users, active, box.now)
     convergence.record(router.id, found, box.now)
     return found
 
@@ -159,7 +159,7 @@ def test_his_tv_is_owed_too(box, gate):
     Device.create(grant=grant, mac="AA:BB:CC:00:00:0A", created_at=box.now)
     found = look(box, gate, [known(grant)])
     assert list(found.wanted.values()) == ["the router had lost this guest"]
-    profile = convergence.profile_of(grant, 1).name
+    profile = comparison.profile_of(grant, 1).name
     tv = KnownUser("AA:BB:CC:00:00:0A", f"edge:{grant.id}", profile, False, 0, 0, 3600, 0)
     Placement.update(state="there").execute()
     found = look(box, gate, [known(grant), tv])
@@ -169,10 +169,10 @@ def test_his_tv_is_owed_too(box, gate):
 def test_a_tv_takes_one_of_the_places_of_its_plan(box, gate):
     grant = paid(box, gate, devices=3)
     Device.create(grant=grant, mac="AA:BB:CC:00:00:0A", created_at=box.now)
-    own, tv = convergence.users_of(grant, access.left(grant, box.now))
+    own, tv = comparison.users_of(grant, access.left(grant, box.now))
     assert (own.profile.devices, own.seconds_left, own.mac) == (2, 7200, "")
     assert (tv.profile.devices, tv.seconds_left, tv.mac) == (1, 3600, "AA:BB:CC:00:00:0A")
-    names = {own.profile.name, tv.profile.name, convergence.profile_of(Grant(plan=1, rate="2M/5M"), 12).name}
+    names = {own.profile.name, tv.profile.name, comparison.profile_of(Grant(plan=1, rate="2M/5M"), 12).name}
     assert len(names) == 3
     assert not any(one != other and other.startswith(one) for one in names for other in names)
 
@@ -180,7 +180,7 @@ def test_a_tv_takes_one_of_the_places_of_its_plan(box, gate):
 def test_a_tv_that_comes_and_goes_gives_no_data_back(box, gate):
     grant = paid(box, gate, bytes=10 * GB, devices=2)
     tv = Device.create(grant=grant, mac="AA:BB:CC:00:00:0A", created_at=box.now)
-    rows = {user.name: user for user in convergence.users_of(grant, access.left(grant, box.now))}
+    rows = {user.name: user for user in comparison.users_of(grant, access.left(grant, box.now))}
 
     def row(name, used):
         user = rows[name]
@@ -211,11 +211,11 @@ def test_one_row_written_anew_counts_no_other_again(box, gate):
 
 def test_metered_time_is_told_to_a_router_once_and_not_for_each_device(box, gate):
     grant = paid(box, gate, metered=True, devices=2)
-    assert convergence.users_of(grant, access.left(grant, box.now))[0].seconds_left == 3600
+    assert comparison.users_of(grant, access.left(grant, box.now))[0].seconds_left == 3600
 
 
 def test_a_silent_guest_is_logged_out_by_the_router_when_his_plan_says_so(box, gate):
-    profile = convergence.profile_of(Grant(plan=1, rate="2M/5M", idle_s=600), 1)
+    profile = comparison.profile_of(Grant(plan=1, rate="2M/5M", idle_s=600), 1)
     assert (profile.idle_s, profile.name) == (600, "edge-plan-00001-2M/5M-600s-001")
 
 
@@ -256,7 +256,7 @@ def test_who_is_online_elsewhere_has_his_end_though_his_router_is_away(box, gate
 def test_a_tv_that_is_refused_is_tried_next_round_and_keeps_nobody_out(box, gate):
     grant = paid(box, gate, devices=2)
     Device.create(grant=grant, mac="AA:BB:CC:00:00:0A", created_at=box.now)
-    profile = convergence.profile_of(grant, 1).name
+    profile = comparison.profile_of(grant, 1).name
     access.record_placed(grant.id, gate.id, box.now, "a user of that name stands there")
     assert look(box, gate, [known(grant, profile=profile)]).wanted == {}
     box.after(minutes=6)

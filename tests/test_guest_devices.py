@@ -1,6 +1,6 @@
 """Guests' devices at a router: TVs by their MAC, a code moved to another device, a pause, a login without a form."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +15,7 @@ from edge.models import Breaker, Grant, Job, Placement, Plan, Router
 from edge.network_models import Device, Session
 from edge.settings import Settings
 from edge.simulators.router import RouterSimulator
+from tests.office import Office
 
 PHONE, OTHER, TV, XBOX = "AA:BB:CC:DD:EE:01", "AA:BB:CC:DD:EE:02", "00:1D:BA:11:22:33", "00:50:F2:44:55:66"
 PHONE_OF_JUMA = "AA:BB:CC:00:00:33"
@@ -280,32 +281,6 @@ def test_work_of_an_older_release_that_told_no_time_is_done(box, world, router, 
 
 
 # By RADIUS.
-
-
-@dataclass(frozen=True)
-class Welcome:
-    """An Access-Accept that limits nothing."""
-
-    session_timeout_s: int | None = None
-    rate: str = ""
-    total_limit: int | None = None
-    port_limit: int | None = None
-    class_: bytes = b""
-    interim_s: int | None = None
-    idle_s: int | None = None
-    group: str = ""
-    recv_limit: int | None = None
-    xmit_limit: int | None = None
-
-
-class Office:
-    """A RADIUS server that lets everybody in."""
-
-    def log_in(self, username, password, **told):
-        return Welcome()
-
-    def account(self, kind, **told):
-        """Nobody reads it."""
 
 
 @pytest.fixture

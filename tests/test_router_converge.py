@@ -3,7 +3,7 @@
 import pytest
 
 from edge.devices.router import Router
-from edge.domain import access, checks, convergence
+from edge.domain import access, checks, comparison
 from edge.handlers.network import check_router, sync_router
 from edge.handlers.world import Missed, World
 from edge.models import Grant, Job, Placement
@@ -128,7 +128,7 @@ def test_a_look_at_a_router_prints_each_menu_once_and_writes_nothing_there(box, 
     row = box.router("gate", host="127.0.0.1")
     let_in(box, row, 20)
     for grant in Grant.select():
-        router.converge(convergence.users_of(grant, access.left(grant, box.now)))
+        router.converge(comparison.users_of(grant, access.left(grant, box.now)))
     gate.commands.clear()
     check_router(world, box.now, row.id)(box.now)
     prints = [command for command in gate.commands if command.startswith("/ip/hotspot/")]

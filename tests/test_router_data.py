@@ -7,9 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -27,6 +25,7 @@ from edge.simulators.router import RouterSimulator
 from edge.values.hotspot import KnownUser
 from edge.worker import Workers, work_once
 from tests.conftest import Box
+from tests.office import Office
 
 PHONE, TABLET, TV = "AA:BB:CC:00:00:01", "AA:BB:CC:00:00:02", "AC:BB:CC:00:00:03"
 SECRET = "hunter2-of-the-router"
@@ -235,32 +234,6 @@ def test_a_minute_leaves_one_sample(box: Box, gate: RouterSimulator, row: Router
     (sample,) = RouterSample.select()
     assert sample.router_id == row.id and sample.online == 1 and sample.hosts == 1
     assert sample.cpu_load is not None and sample.bps_in is not None
-
-
-@dataclass(frozen=True)
-class Welcome:
-    """An Access-Accept that limits nothing."""
-
-    session_timeout_s: int | None = None
-    rate: str = ""
-    total_limit: int | None = None
-    port_limit: int | None = None
-    class_: bytes = b""
-    interim_s: int | None = None
-    idle_s: int | None = None
-    group: str = ""
-    recv_limit: int | None = None
-    xmit_limit: int | None = None
-
-
-class Office:
-    """A RADIUS server that lets everybody in."""
-
-    def log_in(self, username: str, password: str, **told: Any) -> Welcome:
-        return Welcome()
-
-    def account(self, kind: str, **told: Any) -> None:
-        """Nobody reads it."""
 
 
 def test_sessions_by_radius_are_the_accountings_and_get_no_twin(box: Box) -> None:

@@ -12,9 +12,10 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
-from edge.devices.router_setup import MENUS, RouterSetup, box_address
+from edge.devices.router_setup import MENUS, RouterSetup
 from edge.domain import setup
 from edge.errors import Refused, Unreachable
+from edge.own_address import own_address
 from edge.simulators.router import RouterSimulator
 from edge.simulators.router.configuration import Factory
 from edge.values.router_findings import findings
@@ -421,7 +422,7 @@ def test_a_router_that_says_nothing_is_unreachable_in_time() -> None:
 
 def test_a_name_that_leads_nowhere_is_told() -> None:
     with pytest.raises(Unreachable, match="no way leads to"):
-        box_address("no such host")
+        own_address("no such host")
 
 
 # What is wrong, and the cure.

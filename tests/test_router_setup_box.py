@@ -19,7 +19,7 @@ from edge.__main__ import edge
 from edge.devices.opening import Devices
 from edge.domain import setup
 from edge.errors import BadInput
-from edge.handlers.router_setup import adopt_login, look_at_router, own_address
+from edge.handlers.router_setup import adopt_login, box_address, look_at_router
 from edge.handlers.world import Missed, World
 from edge.models import Event, Job, Router
 from edge.settings import Database, Settings, Web
@@ -584,4 +584,4 @@ def test_the_wizard_fits_a_phone_and_a_desk(
 
 def test_settings_of_one_listening_address_name_the_box(settings: Settings) -> None:
     told = replace(settings, web=Web(host="192.168.88.10"))
-    assert own_address(told, Router(host="192.168.88.1", port=8728)) == "192.168.88.10"
+    assert box_address(told, Router(host="192.168.88.1", port=8728)) == "192.168.88.10"

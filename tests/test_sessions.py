@@ -17,7 +17,8 @@ from edge.errors import BadInput
 from edge.models import Event, Grant, Job, Router
 from edge.network_models import Flip, RouterSample, Session
 from edge.settings import Settings
-from edge.values.router_data import LiveSession, RouterReading, as_mac, is_private
+from edge.values.mac import as_mac, is_private
+from edge.values.router_data import LiveSession, RouterReading
 from edge.worker import work_once
 from tests.conftest import Box
 
@@ -174,6 +175,12 @@ def test_made_up_addresses_are_known_by_their_second_letter(mac: str, private: b
 
 def test_codes_are_no_addresses() -> None:
     assert as_mac("ABCDEFGH") == "" and as_mac("aabb.ccdd.eeff") == "AA:BB:CC:DD:EE:FF"
+
+
+def test_a_phone_number_for_a_name_is_no_address_though_it_has_twelve_digits(box: Box, gate: Router) -> None:
+    session = stay(box, gate, username="254712345678")
+    assert sessions.kick(session, box.now, "Njeri")
+    assert [event["guest"] for event in box.events("session.kick_asked")] == ["25••••••••••"]
 
 
 def test_an_ended_session_is_not_kicked(box: Box, gate: Router) -> None:

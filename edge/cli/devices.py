@@ -8,10 +8,11 @@ import click
 
 from edge.bell import bell
 from edge.cli.command import BoxGroup, asked, show, table
-from edge.domain import access, guest_devices
+from edge.domain import guest_devices
 from edge.errors import BadInput
 from edge.models import Grant, Router
 from edge.network_models import Device
+from edge.values.codes import mask_code
 
 
 @click.group(cls=BoxGroup)
@@ -34,7 +35,7 @@ def add(code: str, mac: str, label: str) -> None:
         deaf = [router.name for router in Router.select() if guest_devices.lets_in_by_mac(router) is False]
 
         def lines() -> Iterator[str]:
-            yield f"{row.mac} may come in on the time of {access.mask_code(grant.username)}."
+            yield f"{row.mac} may come in on the time of {mask_code(grant.username)}."
             if deaf:
                 yield f"No login by MAC yet at: {', '.join(deaf)}. `edge router setup` switches it on."
 
@@ -67,6 +68,6 @@ def remove(mac: str) -> None:
 
 def _view(row: Device) -> dict[str, Any]:
     return {
-        "mac": row.mac, "label": row.label, "code": access.mask_code(row.grant.username), "state": row.grant.state,
+        "mac": row.mac, "label": row.label, "code": mask_code(row.grant.username), "state": row.grant.state,
         "added_by": row.added_by, "created_at": row.created_at.isoformat(),
     }  # fmt: skip

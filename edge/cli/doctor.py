@@ -18,6 +18,7 @@ from edge.devices import radius
 from edge.devices.opening import Devices
 from edge.domain import breakers, clock, network, queues
 from edge.errors import BadInput, DeviceError, EdgeError
+from edge.handlers.world import open_router
 from edge.models import Check, Heartbeat, Job, Payment, Plan, Staff
 from edge.models import Router as RouterRow
 from edge.settings import Settings
@@ -230,19 +231,16 @@ def _routers(told: Settings, now: datetime, span: timedelta) -> Iterator[Finding
         if row.mode == "radius" and not row.username:
             yield Finding(f"router {row.name}", "ok", "asks the box by RADIUS; no API user is set up to look at it")
             continue
-        cure = f"check its power, cable and API user, then `edge router check {row.name}`"
-        yield _heard_or_ask(f"router:{row.name}", f"router {row.name}", now, cure, partial(_ask_router, told, row))
+        ask, cure = partial(_ask_router, row), network.cure_of(row)
+        yield _heard_or_ask(f"router:{row.name}", f"router {row.name}", now, cure, ask)
 
 
-def _ask_router(told: Settings, row: RouterRow) -> str:
-    devices = Devices(told)
+def _ask_router(row: RouterRow) -> str:
+    device = open_router(row)
     try:
-        device = devices.router(
-            row.host, row.port, row.username, row.password, tls=row.tls, server=row.hotspot_server
-        )
         facts = device.facts()
     finally:
-        devices.close()
+        device.close()
     if not facts.hotspot_ok:
         raise BadInput(facts.hotspot_words)
     return f"RouterOS {facts.version}, hotspot is running"

@@ -11,19 +11,17 @@ from zoneinfo import ZoneInfo
 import click
 
 from edge.cli.command import BoxCommand, asked, show
-from edge.devices.router_setup import box_address
 from edge.domain import guest_doctor
 from edge.domain.guest_doctor import Examination, Subject
-from edge.errors import Unreachable
 from edge.handlers.guest_doctor import look_at
 from edge.models import Router
+from edge.own_address import reachable_at
 from edge.pages import guest_doctor_words as words
 from edge.pages import staff_words
 from edge.pages.staff_words import plain
 from edge.settings import Settings
 from edge.values.guest_look import GuestLook
 from edge.values.msisdn import show_msisdn
-from edge.values.networks import is_ipv4
 
 
 @click.command(cls=BoxCommand)
@@ -61,11 +59,7 @@ def _ask(subject: Subject) -> dict[int, GuestLook]:
 def _dashboard(told: Settings) -> str:
     """Where a browser in the same network finds it."""
     host = told.web.host
-    if not is_ipv4(host) or host.startswith("0."):
-        try:
-            host = box_address("192.0.2.1")  # nobody's (RFC 5737): nothing is sent there
-        except Unreachable:
-            host = "127.0.0.1"
+    host = reachable_at("" if host.startswith("0.") else host)
     return f"http://{host}:{told.web.port}"
 
 

@@ -214,7 +214,7 @@ def _place(url: str, told: Settings, row: Router) -> tuple[str, int]:
     """Where the router finds the box."""
     if not url:
         try:
-            return setting_up.own_address(told, row), told.web.port
+            return setting_up.box_address(told, row), told.web.port
         except EdgeError as reason:
             raise BadInput(
                 f"{reason}. Say where the router finds the box: --url http://192.168.88.10:8080", "url"

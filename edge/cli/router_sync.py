@@ -9,10 +9,10 @@ import click
 
 from edge.bell import bell
 from edge.cli.command import BoxCommand, asked, show
-from edge.devices.router import Router as RouterDevice
-from edge.domain import convergence, network, strangers
-from edge.domain.convergence import Look
+from edge.domain import comparison, convergence, network, strangers
+from edge.domain.comparison import Look
 from edge.errors import BadInput
+from edge.handlers.world import open_router
 from edge.models import Router
 
 
@@ -37,12 +37,10 @@ def sync_command(name: str) -> None:
 
 
 def _look(row: Router, now: datetime) -> Look:
-    device = RouterDevice(
-        row.host, row.port, row.username, row.password, tls=row.tls, hotspot_server=row.hotspot_server
-    )
+    device = open_router(row)
     try:
         users = device.users()
-        return convergence.look_at(row.id, users, device.active(), now)
+        return comparison.look_at(row.id, users, device.active(), now)
     finally:
         device.close()
 

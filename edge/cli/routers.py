@@ -13,9 +13,9 @@ from edge.cli.command import BoxGroup, asked, show, table
 from edge.cli.router_setup import script_command, setup_command
 from edge.cli.router_sync import sync_command
 from edge.cli.takeover import export_command, import_command
-from edge.devices.router import Router as RouterDevice
 from edge.domain import checks, network, setup
 from edge.errors import DeviceError
+from edge.handlers.world import open_router
 from edge.models import Check, Router
 from edge.values.hotspot import RouterFacts
 
@@ -121,9 +121,7 @@ def remove(name: str) -> None:
 
 
 def _ask(row: Router) -> dict[str, Any]:
-    device = RouterDevice(
-        row.host, row.port, row.username, row.password, tls=row.tls, hotspot_server=row.hotspot_server
-    )
+    device = open_router(row)
     try:
         facts = device.facts()
     except DeviceError as reason:

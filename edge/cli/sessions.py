@@ -8,12 +8,13 @@ import click
 
 from edge.bell import bell
 from edge.cli.command import BoxGroup, asked, show, table
-from edge.domain import access, network
+from edge.domain import network
 from edge.domain import sessions as stays
 from edge.domain.sessions import Online
 from edge.errors import BadInput
+from edge.values.codes import mask_code
 from edge.values.duration import show_duration
-from edge.values.router_data import is_private
+from edge.values.mac import is_private
 
 
 class WithList(BoxGroup):
@@ -76,7 +77,7 @@ def _line(online: Online) -> tuple[Any, ...]:
 
 def _code(online: Online) -> str:
     """Codes open doors: only what nobody here granted is told whole."""
-    return access.mask_code(online.session.username) if online.grant else online.session.username
+    return mask_code(online.session.username) if online.grant else online.session.username
 
 
 def _view(online: Online) -> dict[str, Any]:

@@ -54,19 +54,6 @@ def disconnect(
     _ask(host, port, secret, "disconnect", _session(username, ip, session_id), timeout_s)
 
 
-def change(
-    host: str, port: int, secret: str, *, username: str, ip: str, session_id: str, rate: str = "",
-    session_timeout_s: int | None = None, timeout_s: float = 3.0,
-) -> None:  # fmt: skip
-    """Give one running session another speed (RouterOS order: upload/download) or another end, in seconds from now.
-
-    Raises as `disconnect` does. RouterOS changes neither addresses nor its total data limit this way.
-    """
-    told = [f"Mikrotik-Rate-Limit = {_text(rate)}"] if rate else []
-    told += [f"Session-Timeout = {max(1, session_timeout_s)}"] if session_timeout_s is not None else []
-    _ask(host, port, secret, "coa", [*_session(username, ip, session_id), *told], timeout_s)
-
-
 def _session(username: str, ip: str, session_id: str) -> list[str]:
     """RouterOS finds a session by all of these; one alone it often says no to."""
     return [

@@ -119,6 +119,24 @@ class Router:
                 error = trap.as_error()
         raise error
 
+    def remove_other(self, name: str, comment: str) -> None:
+        """Take a user off who is none of ours, as he was when the owner saw him; harmless to repeat.
+
+        Refused when somebody changed his comment since: then it may be another user of that name.
+        """
+        check_words(name)
+        with self._talk.held():
+            try:
+                rows = self._rows(USER, ".id,name,comment", name=name)
+                if any(row.get("comment", "") != comment for row in rows):
+                    raise Refused("the user of this name on the router is not the one that was found: look at it again")
+                self._remove(USER, rows)
+                self._end_sessions({"user": name})
+                return
+            except Trap as trap:
+                error = trap.as_error()
+        raise error
+
     def facts(self) -> RouterFacts:
         """Version, clock and uptime, and whether its hotspot can let anybody in."""
         with self._talk.held():

@@ -4,10 +4,9 @@ import re
 from dataclasses import replace
 from weakref import WeakKeyDictionary
 
-from edge.devices.router import ACTIVE, COOKIE, HOST, USER, Router
-from edge.devices.router_rows import check_words, first, id_of, is_true, number, read_session, seconds
+from edge.devices.router import ACTIVE, HOST, Router
+from edge.devices.router_rows import first, is_true, number, read_session, seconds
 from edge.devices.routeros import Conversation, Row, Trap
-from edge.errors import Refused
 from edge.values.router_data import LiveSession, RouterReading
 
 RESOURCE, ROUTE, INTERFACE = "/system/resource", "/ip/route", "/interface"
@@ -40,37 +39,6 @@ def read(router: Router) -> RouterReading:
                 _told(resource, "cpu-load"), _told(resource, "free-memory"), hosts, bps_in, bps_out,
             )  # fmt: skip
     raise error
-
-
-def remove_stranger(router: Router, name: str, comment: str) -> None:
-    """Take a hotspot user off who is none of ours, as he was when the owner saw him; harmless to repeat.
-
-    Refused when somebody changed his comment since: then it may be another user of that name.
-    """
-    check_words(name)
-    talk = router.conversation
-    with talk.held():
-        try:
-            rows = talk.ask(USER, arguments={".proplist": ".id,name,comment"}, where={"name": name})
-            if any(row.get("comment", "") != comment for row in rows):
-                raise Refused("the user of this name on the router is not the one that was found: look at it again")
-            for menu, found in ((USER, rows), (COOKIE, None), (ACTIVE, None)):
-                if found is None:
-                    found = talk.ask(menu, arguments={".proplist": ".id,user"}, where={"user": name})
-                _remove(talk, menu, found)
-            return
-        except Trap as trap:
-            error = trap.as_error()
-    raise error
-
-
-def _remove(talk: Conversation, menu: str, rows: list[Row]) -> None:
-    for row in rows:
-        try:
-            talk.ask(menu, "remove", {".id": id_of(row)})
-        except Trap as trap:
-            if not trap.says("no such item"):
-                raise
 
 
 def _session(row: Row) -> LiveSession:

@@ -1,15 +1,11 @@
 """A router's rows: read into values, compared with what is wanted, and checked before they are sent."""
 
-import re
-
 from edge.devices.routeros import Row, Trap
 from edge.errors import DeviceError, Refused
-from edge.values.hotspot import OURS, ActiveSession, HotspotUser, KnownUser, read_duration
+from edge.values.hotspot import OURS, ActiveSession, HotspotUser, KnownUser, is_plain, is_rate, read_duration
 
 ANY_MAC = "00:00:00:00:00:00"
 CLOSE_ENOUGH_S = 2  # every change is written to the router's flash; so little time is not worth one
-_RATE = re.compile(r"[0-9]+[kMG]?(/[0-9]+[kMG]?)?( [0-9]+[kMG]?(/[0-9]+[kMG]?)?)*|", re.ASCII)
-_SURROGATE_OR_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def check_user(user: HotspotUser) -> None:
@@ -19,7 +15,7 @@ def check_user(user: HotspotUser) -> None:
         raise Refused("a hotspot user and its profile need a name")
     if not user.comment.startswith(OURS):
         raise Refused(f"the comment of a hotspot user of ours begins with {OURS}")
-    if not _RATE.fullmatch(user.profile.rate):
+    if not is_rate(user.profile.rate):
         raise Refused("a rate looks like 2M/5M: upload, then download")
     if user.profile.devices < 1:
         raise Refused("at least one device must be allowed")
@@ -29,7 +25,7 @@ def check_user(user: HotspotUser) -> None:
 
 def check_words(*words: str) -> None:
     """Refused when a text could mean more on a router than it says."""
-    if any(_SURROGATE_OR_CONTROL.search(word) for word in words):
+    if not all(is_plain(word) for word in words):
         raise Refused("names and comments on a router must be plain text, without control characters")
 
 

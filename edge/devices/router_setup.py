@@ -1,6 +1,5 @@
 """Sets a router up by its API: reads what is there, changes what must change, and goes the way back."""
 
-import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -56,19 +55,6 @@ class Outcome:
 
     done: list[Change] = field(default_factory=list)
     left: list[tuple[Change, str]] = field(default_factory=list)
-
-
-def box_address(host: str, port: int = 8728) -> str:
-    """This machine's address on the way to `host`, as long as nothing translates it. Nothing is sent.
-
-    Unreachable when the name leads nowhere.
-    """
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
-            trial.connect((host, port))
-            return str(trial.getsockname()[0])
-    except (OSError, UnicodeError) as reason:
-        raise Unreachable(f"no way leads to {host[:60]}: {getattr(reason, 'strerror', None) or reason}") from None
 
 
 def _is_kept_for(kept: Change, page: Change) -> bool:

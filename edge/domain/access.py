@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from edge import jobs
 from edge.database import db, transaction
-from edge.domain import clock, disconnects, events
+from edge.domain import clock, disconnects, events, lanes
 from edge.models import Grant, Payment, Placement, Plan, Router
+from edge.values.codes import mask_code
 from edge.values.msisdn import mask_msisdn
 
 ALPHABET = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"  # no 0/O, 1/I/L: read aloud and typed on cheap phones
@@ -87,16 +88,11 @@ def place(grant: Grant, router: Router, now: datetime) -> None:
     promise_placement(grant.id, router.id, now)
 
 
-def lane_of(router_id: int) -> str:
-    """One job at a time per router."""
-    return f"router:{router_id}"
-
-
 def promise_placement(grant_id: int, router_id: int, now: datetime) -> None:
     """Promise the work of letting one guest in at one router; new guests go before repairs by their order."""
     jobs.promise(
         "grant.place", "provisioning", now, args={"grant_id": grant_id, "router_id": router_id},
-        lane=lane_of(router_id), unique_key=f"place:{grant_id}:{router_id}", cause=f"grant:{grant_id}",
+        lane=lanes.of_router(router_id), unique_key=f"place:{grant_id}:{router_id}", cause=f"grant:{grant_id}",
     )  # fmt: skip
 
 
@@ -226,7 +222,7 @@ def promise_withdrawal(grant_id: int, router_id: int, now: datetime) -> None:
     """Promise the work of taking one guest off one router."""
     jobs.promise(
         "grant.withdraw", "provisioning", now, args={"grant_id": grant_id, "router_id": router_id}, priority=jobs.LOW,
-        lane=lane_of(router_id), unique_key=f"withdraw:{grant_id}:{router_id}", cause=f"grant:{grant_id}",
+        lane=lanes.of_router(router_id), unique_key=f"withdraw:{grant_id}:{router_id}", cause=f"grant:{grant_id}",
     )  # fmt: skip
 
 
@@ -240,11 +236,6 @@ def _new_code() -> str:
 
 def _new_pin() -> str:
     return f"{secrets.randbelow(10_000):04d}"
-
-
-def mask_code(code: str) -> str:
-    """Enough of a code for staff to recognise it."""
-    return code[:2] + "•" * (len(code) - 2)
 
 
 def _seconds(span: timedelta) -> float:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from edge import jobs
 from edge.database import db, transaction
-from edge.domain import access, clock, convergence, events
+from edge.domain import clock, convergence, events, lanes
 from edge.models import Check, Router
 from edge.network_models import Flip
 
@@ -83,7 +83,7 @@ def record_router(router_id: int, ok: bool, words: str, now: datetime, cure: str
     if instant - router.down_since > clock.OUTAGE:
         clock.credit(router.down_since, instant, f"router {router.name} was away", router)
     router.put(down_since=None)
-    jobs.hurry(access.lane_of(router.id), now)
+    jobs.hurry(lanes.of_router(router.id), now)
     convergence.resume(router, now)
     return True
 

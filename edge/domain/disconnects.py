@@ -4,6 +4,7 @@ from datetime import datetime
 
 from edge import jobs
 from edge.database import db, transaction
+from edge.domain import lanes
 from edge.models import Grant
 
 # Where he has a session that nobody has heard the end of.
@@ -23,6 +24,6 @@ def promise_disconnects(grant: Grant, now: datetime) -> int:
     for router_id in found:
         jobs.promise(
             "grant.disconnect", "provisioning", now, args={"grant_id": grant.id, "router_id": router_id},
-            lane=f"router:{router_id}", unique_key=f"disconnect:{grant.id}:{router_id}", cause=f"grant:{grant.id}",
+            lane=lanes.of_router(router_id), unique_key=f"disconnect:{grant.id}:{router_id}", cause=f"grant:{grant.id}",
         )  # fmt: skip
     return len(found)

@@ -10,8 +10,8 @@ from edge.domain import access, clock, sessions
 from edge.models import Check, Grant, Payment, Placement, Router
 from edge.network_models import Device, Login, Session
 from edge.values.guest_look import GuestLook, SeenSession
+from edge.values.mac import is_private
 from edge.values.mpesa_words import explain
-from edge.values.router_data import is_private
 
 HEARD = timedelta(minutes=5)  # parts are asked every minute: an older word counts as none
 LATELY = timedelta(minutes=15)

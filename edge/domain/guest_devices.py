@@ -7,12 +7,12 @@ from peewee import fn
 
 from edge import jobs
 from edge.database import transaction
-from edge.domain import access, events, guest_logins
+from edge.domain import access, events, guest_logins, lanes
 from edge.errors import BadInput
 from edge.models import Grant, Placement, Router
 from edge.network_models import Device
-from edge.values.guest_look import mask_mac
-from edge.values.mac import read_mac
+from edge.values.codes import mask_code
+from edge.values.mac import mask_mac, read_mac
 
 LONGEST_LABEL = 40
 GUEST = "guest"  # who added it; else the name of the member of staff
@@ -45,7 +45,7 @@ def add(grant: Grant, typed: str, label: str, by: str, now: datetime) -> Device:
     label = "".join(letter for letter in label if letter.isprintable()).strip()[:LONGEST_LABEL]
     device: Device = Device.create(grant=grant, mac=mac, label=label, added_by=by, created_at=now)
     _promise_placements(grant, now)
-    events.record("device.added", now, mac=mask_mac(mac), username=access.mask_code(grant.username), by=by)
+    events.record("device.added", now, mac=mask_mac(mac), username=mask_code(grant.username), by=by)
     return device
 
 
@@ -129,7 +129,7 @@ def _promise_withdrawal(
     mac: str, router_id: int, grant_id: int, now: datetime, *, run_at: datetime | None = None
 ) -> None:
     jobs.promise(
-        "device.withdraw", "provisioning", now, run_at=run_at, priority=jobs.LOW, lane=access.lane_of(router_id),
+        "device.withdraw", "provisioning", now, run_at=run_at, priority=jobs.LOW, lane=lanes.of_router(router_id),
         args={"mac": mac, "router_id": router_id, "grant_id": grant_id}, unique_key=f"undevice:{mac}:{router_id}",
         cause=f"grant:{grant_id}",
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from edge import jobs
 from edge.database import transaction
-from edge.domain import access, events, guest_checks, guest_codes, payments, reports, wishes
+from edge.domain import access, events, guest_checks, guest_codes, lanes, payments, reports, wishes
 from edge.domain.guest_checks import Case, Finding
 from edge.errors import BadInput
 from edge.models import Event, Grant, Job, Payment, Placement, Router
@@ -117,7 +117,7 @@ def ask_routers(subject: Subject, now: datetime) -> int:
             continue
         asked += bool(
             jobs.promise(
-                "guest.look", "router-checks", now, priority=jobs.HIGH, timeout_s=25, lane=access.lane_of(router.id),
+                "guest.look", "router-checks", now, priority=jobs.HIGH, timeout_s=25, lane=lanes.of_router(router.id),
                 args={
                     "router_id": router.id, "about": subject.key, "username": subject.name, "mac": subject.mac,
                 }, unique_key=_look_key(subject, router), cause=_cause(subject),
@@ -148,7 +148,7 @@ def cure(subject: Subject, what: str, router_id: int | None, now: datetime) -> N
     if what == "check":
         jobs.promise(
             "router.check", "router-checks", now, args={"router_id": router.id}, priority=jobs.HIGH,
-            lane=access.lane_of(router.id), unique_key=f"check:{router.id}",
+            lane=lanes.of_router(router.id), unique_key=f"check:{router.id}",
         )  # fmt: skip
         return
     grant = _needed(subject.grant, "Nobody was granted anything here.")

@@ -10,10 +10,11 @@ from peewee import SQL, fn
 
 from edge import jobs
 from edge.database import db, transaction
-from edge.domain import access, events, sessions, wishes
+from edge.domain import events, sessions, wishes
 from edge.models import Grant, Job, Router
 from edge.network_models import Device, Session
-from edge.values.guest_look import mask_mac
+from edge.values.codes import mask_code
+from edge.values.mac import mask_mac
 
 LOOKS = 4  # for the device among the router's hosts: phones that slept or changed address are there a moment later
 BETWEEN_LOOKS = timedelta(seconds=3)
@@ -125,7 +126,7 @@ def record_kicked(grant_id: int, why: str, mac: str, ended: Iterable[int], now: 
     ).execute()
     if why == "move" and mac and grant.mac != mac:
         grant.put(mac=mac)
-        events.record("grant.moved", now, username=access.mask_code(grant.username), mac=mask_mac(mac))
+        events.record("grant.moved", now, username=mask_code(grant.username), mac=mask_mac(mac))
 
 
 def kick_progress(grant: Grant, now: datetime) -> Progress | None:

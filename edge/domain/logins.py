@@ -7,11 +7,10 @@ from typing import Protocol
 
 from edge import database
 from edge.database import db
-from edge.domain.access import mask_code
 from edge.network_models import Login
+from edge.values.codes import LETTERS_SHOWN, mask_code
 
 KEPT = 5_000
-NAME_SHOWN = 16  # letters; a stranger may call himself anything, at any length
 
 
 class Seen(Protocol):
@@ -41,7 +40,7 @@ def record(seen: Iterable[Seen]) -> int:
 
 def _write(logins: list[Seen]) -> None:
     for login in logins:
-        name = login.name if login.name.upper() == login.mac else mask_code(login.name[:NAME_SHOWN])
+        name = login.name if login.name.upper() == login.mac else mask_code(login.name[:LETTERS_SHOWN])
         Login.create(
             at=datetime.fromtimestamp(login.at, UTC), router=login.router, username=name, mac=login.mac,
             accepted=login.accepted, words=login.words,

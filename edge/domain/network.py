@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from edge.database import transaction
-from edge.domain import clock, convergence, events
+from edge.domain import clock, convergence, events, lanes
 from edge.errors import BadInput
 from edge.models import Breaker, Check, Grant, Placement, Router
 from edge.values.hotspot import RouterFacts
@@ -91,7 +91,7 @@ def remove(name: str, now: datetime) -> None:
         raise BadInput(f"{name} stands in the settings file: take it out there, then restart.", "name")
     Placement.delete().where(Placement.router == row).execute()
     Check.delete().where(Check.name == f"router:{row.name}").execute()
-    Breaker.delete().where(Breaker.name == f"router:{row.id}").execute()
+    Breaker.delete().where(Breaker.name == lanes.of_router(row.id)).execute()
     row.delete_instance()
     events.record("router.removed", now, router=name)
 

@@ -14,6 +14,7 @@ from edge.database import transaction
 from edge.domain import access, events, messages, plans
 from edge.errors import BadInput
 from edge.models import Grant, Message, Payment
+from edge.values.codes import mask_code
 from edge.values.duration import show_duration
 from edge.values.money import show_money, whole_units
 from edge.values.msisdn import mask_msisdn
@@ -320,7 +321,7 @@ def _settle(payment: Payment, receipt: str | None, witness: str, now: datetime) 
         _promise_confirmation(payment, now)
     events.record(
         "payment.processed", now, payment=payment.id, phone=mask_msisdn(payment.msisdn), plan=grant.plan.name,
-        amount=whole_units(payment.amount_cents), receipt=receipt, username=access.mask_code(grant.username),
+        amount=whole_units(payment.amount_cents), receipt=receipt, username=mask_code(grant.username),
         witness=witness,
     )  # fmt: skip
     return "paid"

@@ -15,8 +15,10 @@ from edge.domain import access, events, guest_codes, wishes
 from edge.errors import BadInput
 from edge.models import Grant, Plan, Router
 from edge.network_models import Device, Session
+from edge.values.codes import mask_code
+from edge.values.mac import as_mac, is_by_mac
 from edge.values.msisdn import read_msisdn
-from edge.values.router_data import LiveSession, as_mac
+from edge.values.router_data import LiveSession
 
 PART = 250  # rows in one transaction: a sale waits for no more of them
 # Told of so lately, an open session counts as online, here and wherever else that is asked. A router that is read each
@@ -166,7 +168,7 @@ def _grants_of(begun: Iterable[LiveSession]) -> dict[str, int]:
     """Name → grant: by the guest's code, and for what logs in by its MAC by the device that was let in on it."""
     names = {told.user.upper() for told in begun}
     by_code = dict(Grant.select(Grant.username, Grant.id).where(Grant.username.in_(names)).tuples())
-    macs = {told.mac for told in begun if as_mac(told.user) == told.mac}
+    macs = {told.mac for told in begun if is_by_mac(told.user, told.mac)}
     by_mac = dict(Device.select(Device.mac, Device.grant).where(Device.mac.in_(macs)).tuples())
     return {**by_mac, **by_code}
 
@@ -347,7 +349,7 @@ def record_not_kicked(session_id: int, who: str, words: str, now: datetime) -> N
 
 
 def _tell(name: str, session: Session, now: datetime, who: str, **more: str) -> None:
-    guest = session.username if as_mac(session.username) else access.mask_code(session.username)
+    guest = session.username if is_by_mac(session.username, session.mac) else mask_code(session.username)
     router = session.router.name if session.router else ""
     events.record(name, now, who=who, guest=guest, device=session.mac, router=router, **more)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from edge import jobs
 from edge.database import transaction
-from edge.domain import access, events, network
+from edge.domain import events, lanes, network
 from edge.errors import BadInput
 from edge.models import Job, Router
 from edge.texts import data_folder
@@ -173,7 +173,7 @@ def ask_undo(router: Router, now: datetime, who: str) -> bool:
 def _promise(name: str, router: Router, now: datetime, **args: str) -> bool:
     job_id = jobs.promise(
         name, "provisioning", now, args={"router_id": router.id, **args}, priority=jobs.HIGH,
-        lane=access.lane_of(router.id), unique_key=_key(router), cause=f"router:{router.name}"[:200],
+        lane=lanes.of_router(router.id), unique_key=_key(router), cause=f"router:{router.name}"[:200],
     )  # fmt: skip
     return job_id is not None
 

@@ -8,15 +8,15 @@ from peewee import Case, fn
 
 from edge import jobs
 from edge.database import transaction
-from edge.domain import access, events
+from edge.domain import events, lanes
 from edge.errors import BadInput
 from edge.models import Router
 from edge.network_models import Stranger
+from edge.values.codes import LETTERS_SHOWN, mask_code
 from edge.values.hotspot import KnownUser
 from edge.values.msisdn import mask_msisdn, read_msisdn
 
 DECIDED = ("unwanted", "left")  # the owner has said what is to become of him
-LETTERS_SHOWN = 16  # in events; a router's own users may be called anything, at any length
 SEEN_EVERY = timedelta(hours=1)  # a card is not written each minute for what stays as it was
 
 
@@ -77,7 +77,7 @@ def shown_name(name: str) -> str:
     """For events, which all staff may read: a router's own user may be named by a phone number, or by a code."""
     with contextlib.suppress(BadInput):
         return mask_msisdn(read_msisdn(name))
-    return access.mask_code(name[:LETTERS_SHOWN])
+    return mask_code(name[:LETTERS_SHOWN])
 
 
 @transaction
@@ -88,7 +88,7 @@ def remove(stranger: Stranger, now: datetime, who: str) -> None:
     stranger.put(state="unwanted")
     jobs.promise(
         "stranger.remove", "provisioning", now, args={"stranger_id": stranger.id, "router_id": stranger.router_id},
-        lane=access.lane_of(stranger.router_id), unique_key=f"stranger:{stranger.id}",
+        lane=lanes.of_router(stranger.router_id), unique_key=f"stranger:{stranger.id}",
     )  # fmt: skip
     events.record("stranger.unwanted", now, who=who, user=shown_name(stranger.name), router=stranger.router.name)
 

@@ -20,19 +20,17 @@ from edge.errors import BadInput
 from edge.models import Grant, Placement, Plan, Router
 from edge.network_models import Stranger
 from edge.values.foreign_users import ForeignProfile, ForeignUser, Scan, read_end
-from edge.values.hotspot import OURS
+from edge.values.hotspot import OURS, is_plain, is_rate
 from edge.values.msisdn import read_msisdn
 from edge.values.router_export import Leaver
 
+_MAC = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}", re.IGNORECASE)  # twelve digits alone are a phone number
 WHY = "import"
 BATCH = 50
 LONGEST = timedelta(days=366)  # of online time for who has data and no limit of time: the router's columns want one
 CLOCK_MAY_DIFFER_S = 120
 LONGEST_PLAN_NAME = 60
 LAST = 1_000  # place of plans that are not on sale
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_MAC = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}", re.IGNORECASE)
-_RATE = re.compile(r"[0-9]+[kMG]?(/[0-9]+[kMG]?)?( [0-9]+[kMG]?(/[0-9]+[kMG]?)?)*|", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -167,7 +165,7 @@ def _marked(router: Router, user: ForeignUser, grant: Grant | None) -> Proposal:
 
 def _why_not(user: ForeignUser, grant: Grant | None, twin: str) -> str:
     """What keeps the box from looking after this user at all; '' when nothing does. `twin`: who else has his name."""
-    if _CONTROL.search(user.name) or not user.name:
+    if not is_plain(user.name) or not user.name:
         return "has a name with control characters"
     if _MAC.fullmatch(user.name):
         return "lets a device in by its address: add the device in its owner's page instead"
@@ -179,7 +177,7 @@ def _why_not(user: ForeignUser, grant: Grant | None, twin: str) -> str:
         return "is disabled there"
     if user.password is None:
         return "has a password that the router does not show to this login: import with --username admin"
-    if _CONTROL.search(user.password):
+    if not is_plain(user.password):
         return "has a password with control characters"
     return ""
 
@@ -211,7 +209,7 @@ def _offer(profile: ForeignProfile, found: Proposal) -> Offer:
         name=name or "taken over",
         price_cents=(profile.price or 0) * 100,
         seconds=profile.validity_s or found.user.limit_s or found.seconds,
-        rate=rate if _RATE.fullmatch(rate) else "",
+        rate=rate if is_rate(rate) else "",
         devices=profile.devices,
         metered=found.metered,
     )
@@ -224,7 +222,7 @@ def _folded(name: str) -> str:
 
 def _known(names: Iterable[str]) -> dict[str, Grant]:
     """Guests of the box by name who have one of these, in whatever letters."""
-    wanted = [name for name in names if not _CONTROL.search(name)]  # PostgreSQL knows no text with a zero byte
+    wanted = [name for name in names if is_plain(name)]  # PostgreSQL knows no text with a zero byte
     found: dict[str, Grant] = {}
     for start in range(0, len(wanted), 400):  # so many values at once, and not many more
         few = wanted[start : start + 400]

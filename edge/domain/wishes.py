@@ -6,7 +6,7 @@ from typing import Any
 
 from edge import jobs
 from edge.database import transaction
-from edge.domain import access
+from edge.domain import lanes
 from edge.errors import Refused
 from edge.models import Job
 
@@ -30,7 +30,7 @@ def promise(name: str, key: str, router_id: int, now: datetime, *, args: dict[st
     Job.update(once_key=None).where(jobs.IS_CLOSED, Job.once_key == key).execute()
     told = {**args, "router_id": router_id, "asked_at": now.timestamp()}
     job = jobs.promise(
-        name, "provisioning", now, args=told, priority=jobs.HIGH, lane=access.lane_of(router_id), unique_key=key,
+        name, "provisioning", now, args=told, priority=jobs.HIGH, lane=lanes.of_router(router_id), unique_key=key,
         once_key=key, cause=cause,
     )  # fmt: skip
     return job is not None

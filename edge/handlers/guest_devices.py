@@ -12,7 +12,7 @@ from edge.handlers import radius
 from edge.handlers.world import World, WriteDown
 from edge.models import Grant
 from edge.models import Router as RouterRow
-from edge.values.router_data import as_mac
+from edge.values.mac import as_mac, is_by_mac
 
 
 def log_in_guest(world: World, now: datetime, **args: Any) -> WriteDown | None:
@@ -58,8 +58,9 @@ def _kick_by_api(router: Router, row: RouterRow, grant: Grant, why: str) -> list
     if row.mode == "radius":
         names |= guest_logins.spellings(grant, row.id)
         names |= {session.login for session in accounting.open_sessions(grant, row)}
-    names = {name for name in names if not as_mac(name)} | {grant.username}
-    macs = {device.mac for device in guest_devices.of_grant(grant)} if why == "pause" else set()
+    tvs = {device.mac for device in guest_devices.of_grant(grant)}
+    names = {name for name in names if as_mac(name) not in tvs}
+    macs = tvs if why == "pause" else set()
     running = guest_logins.open_at(grant, row.id)
     for name in sorted(names):
         router.kick(name)
@@ -71,7 +72,7 @@ def _kick_by_api(router: Router, row: RouterRow, grant: Grant, why: str) -> list
 def _kick_devices(router: Router, macs: set[str]) -> None:
     """What came in by its MAC, which RADIUS may be told in any spelling (radius-mac-format)."""
     for session in router.active():
-        if session.mac in macs and as_mac(session.user) == session.mac:
+        if session.mac in macs and is_by_mac(session.user, session.mac):
             router.kick(session.user, session.mac)
 
 

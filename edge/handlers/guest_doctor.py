@@ -8,7 +8,7 @@ from edge.devices.router import Router
 from edge.devices.router_look import RouterLook, trouble_of
 from edge.domain import guest_doctor, wishes
 from edge.errors import DeviceError, Refused, Unreachable
-from edge.handlers.world import World, WriteDown
+from edge.handlers.world import World, WriteDown, open_router
 from edge.models import Grant
 from edge.models import Router as RouterRow
 from edge.values.guest_look import GuestLook, SeenCookie, SeenSession
@@ -30,10 +30,7 @@ def look_for_guest(
 
 def look_at(row: RouterRow, username: str, mac: str) -> GuestLook:
     """Ask this router by a conversation that ends with the look: for whoever is no worker and has none of his own."""
-    router = Router(
-        row.host, row.port, row.username, row.password, tls=row.tls, hotspot_server=row.hotspot_server,
-        timeout_s=LOOK_TIMEOUT_S,
-    )  # fmt: skip
+    router = open_router(row, timeout_s=LOOK_TIMEOUT_S)
     try:
         return _look(router, username, mac)
     finally:
@@ -55,15 +52,10 @@ def log_in_anew(
     world: World, now: datetime, grant_id: int, router_id: int, mac: str, asked_at: float | None = None
 ) -> WriteDown | None:
     """Kick whatever his device is logged in with, and log it in with his own code."""
-    wishes.refuse_if_stale(asked_at, now)
-    found = _of(grant_id, router_id)
+    found = _see(world, now, grant_id, router_id, mac, asked_at)
     if found is None:
         return None
-    grant, row = found
-    router = world.router(row)
-    seen = _look(router, grant.username, mac)
-    if seen.trouble:
-        raise Unreachable(seen.trouble)
+    grant, router, seen = found
     names = {one.user for one in _traces(seen) if one.is_his_device}
     for name in sorted(names):
         router.kick(name, mac)
@@ -91,15 +83,10 @@ def free_devices(
     world: World, now: datetime, grant_id: int, router_id: int, mac: str, asked_at: float | None = None
 ) -> WriteDown | None:
     """Kick the other devices that use his code, so that the one he holds may come in."""
-    wishes.refuse_if_stale(asked_at, now)
-    found = _of(grant_id, router_id)
+    found = _see(world, now, grant_id, router_id, mac, asked_at)
     if found is None:
         return None
-    grant, row = found
-    router = world.router(row)
-    seen = _look(router, grant.username, mac)
-    if seen.trouble:
-        raise Unreachable(seen.trouble)
+    grant, router, seen = found
     others = {one.mac for one in _traces(seen) if one.is_his_code} - {mac, ""}
     for other in sorted(others):
         router.kick(grant.username, other)
@@ -111,8 +98,17 @@ def _traces(seen: GuestLook) -> list[SeenSession | SeenCookie]:
     return [*(seen.sessions or ()), *(seen.cookies or ())]
 
 
-def _of(grant_id: int, router_id: int) -> tuple[Grant, RouterRow] | None:
-    """None when the router is gone, or his time is over."""
+def _see(
+    world: World, now: datetime, grant_id: int, router_id: int, mac: str, asked_at: float | None
+) -> tuple[Grant, Router, GuestLook] | None:
+    """Him and his router as they are now; None when the router is gone, or his time is over. TooLate, Unreachable."""
+    wishes.refuse_if_stale(asked_at, now)
     grant: Grant = Grant.get_by_id(grant_id)
     row = RouterRow.get_or_none(RouterRow.id == router_id)
-    return None if row is None or grant.state != "live" else (grant, row)
+    if row is None or grant.state != "live":
+        return None
+    router = world.router(row)
+    seen = _look(router, grant.username, mac)
+    if seen.trouble:
+        raise Unreachable(seen.trouble)
+    return grant, router, seen

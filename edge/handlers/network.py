@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from edge.devices.router import Router
 from edge.devices.router_rows import NotOurs
-from edge.domain import access, breakers, checks, convergence, network, strangers
+from edge.domain import access, breakers, checks, comparison, convergence, lanes, network, strangers
 from edge.errors import DeviceError, Refused, Unreachable
 from edge.handlers.router_setup import adopt_login
 from edge.handlers.world import Missed, World, WriteDown
@@ -25,7 +25,7 @@ def place_grant(world: World, now: datetime, grant_id: int, router_id: int) -> W
     if left.is_nothing:
         return _end_used_up({grant_id: left.used_up} if left.used_up == "data" or grant.metered else {})
     router = world.router(row)
-    own, *tvs = convergence.users_of(grant, left)
+    own, *tvs = comparison.users_of(grant, left)
     router.admit(own)
     words = "; ".join(said for tv in tvs if (said := _refusal(router, tv)))
     return lambda then: access.record_placed(grant_id, router_id, then, words)
@@ -92,14 +92,14 @@ def check_router(world: World, now: datetime, router_id: int) -> WriteDown | Non
         asked_at = datetime.now(UTC)
         facts = router.facts()
         users = router.users()
-        look = convergence.look_at(router_id, users, router.active(), now)
+        look = comparison.look_at(router_id, users, router.active(), now)
     except DeviceError as reason:
         words = str(reason)
         return lambda then: checks.record_router(router_id, False, words, then, cure)
 
     def write_down(then: datetime) -> None:
         words = facts.hotspot_words or f"RouterOS {facts.version}"
-        breakers.note_success(f"router:{router_id}", then)
+        breakers.note_success(lanes.of_router(router_id), then)
         checks.record_router(router_id, facts.hotspot_ok, words, then, cure)
         network.record_facts(router_id, facts, asked_at, then)
         if facts.clock is not None:

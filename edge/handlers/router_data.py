@@ -5,7 +5,7 @@ import logging
 from datetime import datetime
 
 from edge.devices import coa, router_data
-from edge.domain import accounting, breakers, samples, sessions, strangers, wishes
+from edge.domain import accounting, breakers, lanes, samples, sessions, strangers, wishes
 from edge.domain.accounting import OpenSession
 from edge.errors import DeviceError, Refused, Unreachable
 from edge.handlers.world import World, WriteDown
@@ -19,7 +19,7 @@ log = logging.getLogger("edge.router")
 def read_router(world: World, now: datetime, router_id: int) -> WriteDown | None:
     """Who is online and how the router does. One that was not reached is not asked until its check finds it back."""
     row = RouterRow.get_or_none(RouterRow.id == router_id)
-    name = f"router:{router_id}"
+    name = lanes.of_router(router_id)
     if row is None or Breaker.any_where("name = ? AND (failures > 0 OR state <> 'closed')", name):
         return None
     try:
@@ -60,7 +60,7 @@ def remove_stranger(world: World, now: datetime, stranger_id: int, router_id: in
     row = RouterRow.get_or_none(RouterRow.id == router_id)
     if stranger is None or stranger.state != "unwanted" or row is None:
         return None
-    router_data.remove_stranger(world.router(row), stranger.name, stranger.comment)
+    world.router(row).remove_other(stranger.name, stranger.comment)
     return lambda then: strangers.record_removed(stranger_id, then)
 
 

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from edge.devices.router_setup import Outcome, RouterSetup, box_address
+from edge.devices.router_setup import Outcome, RouterSetup
 from edge.domain import setup
 from edge.errors import DeviceError, EdgeError, Refused, Unreachable
 from edge.handlers.world import Missed, World, WriteDown
 from edge.models import Router
+from edge.own_address import own_address
 from edge.settings import Settings
 from edge.values.networks import is_ipv4
 from edge.values.router_findings import Finding, findings
@@ -58,7 +59,7 @@ def device_of(row: Router, login: Login) -> RouterSetup:
 
 def wish_of(settings: Settings, row: Router, login: str, box: str = "") -> Wish:
     """What is wanted of this router. `box` is the box's address as the router sees it; else it is found out."""
-    return wish_at(settings, row, login, box or own_address(settings, row), settings.web.port)
+    return wish_at(settings, row, login, box or box_address(settings, row), settings.web.port)
 
 
 def wish_at(settings: Settings, row: Router, login: str, box: str, port: int) -> Wish:
@@ -66,11 +67,11 @@ def wish_at(settings: Settings, row: Router, login: str, box: str, port: int) ->
     return setup.wish_of(row, login, box, port, **setup.wishes_of(settings))
 
 
-def own_address(settings: Settings, row: Router) -> str:
+def box_address(settings: Settings, row: Router) -> str:
     """The box's address on the way to this router; the one it listens on, where the settings name just one."""
     host = settings.web.host
     is_one = is_ipv4(host) and not host.startswith("0.") and not host.startswith("127.")
-    address = host if is_one else box_address(row.host, row.port)
+    address = host if is_one else own_address(row.host, row.port)
     if not is_ipv4(address):
         raise Refused("the hotspot of RouterOS knows IPv4 only: give the router's IPv4 address")
     return address

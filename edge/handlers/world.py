@@ -58,3 +58,11 @@ class Missed:
 
     write_down: WriteDown
     words: str
+
+
+def open_router(row: RouterRow, timeout_s: float = 10.0) -> Router:
+    """A connection of its own, for whoever is no worker and closes it when done; the time-out is one command's."""
+    return Router(
+        row.host, row.port, row.username, row.password, tls=row.tls, hotspot_server=row.hotspot_server,
+        timeout_s=timeout_s,
+    )  # fmt: skip

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from edge.domain.access import mask_code
 from edge.domain.guest_checks import Finding
 from edge.domain.guest_doctor import Examination
 from edge.pages.staff_words import plain
 from edge.texts import say
+from edge.values.codes import mask_code
 from edge.values.duration import show_duration
-from edge.values.guest_look import mask_mac
+from edge.values.mac import mask_mac
 from edge.values.money import show_money
 from edge.values.sizes import show_bytes
 

@@ -2,14 +2,14 @@
 
 from datetime import datetime
 
-from edge.domain import access
 from edge.domain.sessions import Online
 from edge.network_models import Session
 from edge.pages import board_words
 from edge.pages.staff_words import plain
 from edge.texts import say
+from edge.values.codes import mask_code
+from edge.values.mac import is_by_mac, is_private
 from edge.values.msisdn import mask_msisdn
-from edge.values.router_data import as_mac, is_private
 
 SLOW_CLOCK_S = 60.0  # of difference to the box's own: worth a word
 
@@ -41,7 +41,7 @@ def guest(online: Online, sees_all: bool) -> str:
     name = plain(online.session.username)
     if online.grant is None and sees_all:
         return name or "–"
-    return device(name, sees_all) if as_mac(name) else access.mask_code(name)
+    return device(name, sees_all) if is_by_mac(name, online.session.mac) else mask_code(name)
 
 
 def device(mac: str, sees_all: bool) -> str:

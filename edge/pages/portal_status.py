@@ -28,8 +28,8 @@ from edge.pages.rendering import render
 from edge.pages.views import PAID, grant_view, payment_view
 from edge.texts import say
 from edge.values.duration import show_duration
+from edge.values.mac import is_private
 from edge.values.money import show_money
-from edge.values.router_data import is_private
 from edge.values.sizes import show_bytes
 
 WAITING = ("pending", "prompted", "paid", "expired")  # may change by itself: the page keeps looking

@@ -9,10 +9,10 @@ from typing import Any
 
 from bottle import HTTPResponse, request
 
-from edge.devices.router_setup import box_address
 from edge.domain import events, network, setup
 from edge.errors import BadInput, Unreachable
 from edge.models import Job, Router
+from edge.own_address import own_address
 from edge.pages import frame
 from edge.pages.api import problem
 from edge.pages.dashboard import error_page
@@ -192,7 +192,7 @@ def _place() -> str:
         return asked_at
     host, port = _settings().web.host, request.environ.get("SERVER_PORT", _settings().web.port)
     if not is_host(host):
-        host = box_address(request.environ.get("REMOTE_ADDR", ""))
+        host = own_address(request.environ.get("REMOTE_ADDR", ""))
     return f"{host}:{port}"
 
 

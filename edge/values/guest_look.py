@@ -3,6 +3,9 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
+from edge.values.codes import LETTERS_SHOWN, mask_code
+from edge.values.mac import mask_mac
+
 
 @dataclass(frozen=True)
 class SeenUser:
@@ -89,10 +92,10 @@ class GuestLook:
     def as_document(self) -> dict[str, Any]:
         """For keeping where all staff may read it: codes and MACs as far as one needs them to tell two apart."""
         sessions = self.sessions and tuple(
-            replace(one, user=mask_name(one.user), mac=mask_mac(one.mac)) for one in self.sessions
+            replace(one, user=mask_code(one.user[:LETTERS_SHOWN]), mac=mask_mac(one.mac)) for one in self.sessions
         )
         cookies = self.cookies and tuple(
-            replace(one, user=mask_name(one.user), mac=mask_mac(one.mac)) for one in self.cookies
+            replace(one, user=mask_code(one.user[:LETTERS_SHOWN]), mac=mask_mac(one.mac)) for one in self.cookies
         )
         users = self.users and tuple(replace(user, bound_to=mask_mac(user.bound_to)) for user in self.users)
         return asdict(replace(self, sessions=sessions, cookies=cookies, users=users))
@@ -112,13 +115,3 @@ class GuestLook:
 _ROWS: dict[str, Any] = {
     "users": SeenUser, "sessions": SeenSession, "cookies": SeenCookie, "hosts": SeenHost, "leases": SeenLease,
 }  # fmt: skip
-
-
-def mask_mac(mac: str) -> str:
-    """`AA:BB:CC:DD:EE:FF` → `…EE:FF`."""
-    return f"…{mac[-5:]}" if len(mac) > 5 else mac
-
-
-def mask_name(name: str) -> str:
-    """The first letters of a code, and none of the rest."""
-    return name[:2] + "•" * min(6, len(name) - 2) if len(name) > 2 else name

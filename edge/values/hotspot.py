@@ -84,6 +84,20 @@ class ActiveSession:
     session_time_left_s: int | None
 
 
+_RATE = re.compile(r"[0-9]+[kMG]?(/[0-9]+[kMG]?)?( [0-9]+[kMG]?(/[0-9]+[kMG]?)?)*|", re.ASCII)
+_SURROGATE_OR_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+def is_rate(text: str) -> bool:
+    """A rate-limit of RouterOS, upload before download; '' is none."""
+    return bool(_RATE.fullmatch(text))
+
+
+def is_plain(text: str) -> bool:
+    """May it stand in a name or comment, without meaning more than it says?"""
+    return not _SURROGATE_OR_CONTROL.search(text)
+
+
 SLACK_S, SLACK_BYTES = 120, 5_000_000  # two looks are a minute apart, and every change is written to the router's flash
 TOO_MUCH = 0.25  # of what is left: the box itself ends what is used up, so the router may be a little generous
 

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from edge.errors import BadInput
 from edge.values.hotspot import ActiveSession
-from edge.values.mac import read_mac
 
 
 @dataclass(frozen=True)
@@ -30,20 +28,3 @@ class RouterReading:
     hosts: int | None = None
     bps_in: float | None = None
     bps_out: float | None = None
-
-
-def as_mac(typed: str) -> str:
-    """A hardware address in RouterOS's notation; '' when it is none."""
-    try:
-        return read_mac(typed)
-    except BadInput:
-        return ""
-
-
-def is_private(mac: str) -> bool:
-    """Did the device make this address up? The bit for that is set in the first byte (IEEE 802: locally administered).
-
-    Phones do so for each network they join, and some for each day.
-    """
-    first = mac[:2]
-    return len(first) == 2 and all(letter in "0123456789ABCDEFabcdef" for letter in first) and bool(int(first, 16) & 2)

@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 from edge.simulators.router import menus
 from edge.simulators.router.guests import Challenge, Cookie, Host, Proof, Session, Terms
-from edge.simulators.router.nas import NO_ANSWER, Asking, Nas, Report, terms_of, write_mac
+from edge.simulators.router.nas import Asking, Nas, Report, terms_of, write_mac
 from edge.simulators.router.radius import Radius
 from edge.simulators.router.stays import Stays, is_limit
 from edge.simulators.router.tables import Row, Trap
 
 WRONG = "invalid username or password"
-NO_RADIUS = NO_ANSWER
 FULL = "session limit reached"
 SHUT = "hotspot service is shutting down"
 FORBIDDEN = "inactivated, not allowed by device-mode"
