@@ -1,22 +1,22 @@
 """What FreeRADIUS reads: views over the rights where they stand; and what it writes: the accounting."""
 
-# What has been used of a right: RADIUS's own accounting, and what local routers counted. Accounting names the right
+# What has been used of a right `g`: RADIUS's own accounting, and what local routers counted. Accounting names the right
 # whatever the device called itself (data/radius/queries.conf), so a TV that logged in by its MAC is in the sum.
 _USED = """CAST((SELECT COALESCE(SUM(%s), 0) FROM radacct a WHERE a.username = g.username)
-              + (SELECT COALESCE(SUM(%s), 0) FROM placements p WHERE p.grant_id = g.id) AS INTEGER)"""
-_USED_S = _USED % ("a.acctsessiontime", "p.used_s")
-_USED_BYTES = _USED % ("a.acctinputoctets + a.acctoutputoctets", "p.used_bytes")
+              + (SELECT COALESCE(SUM(%s), 0) FROM placements p WHERE p.grant_id = g.id) AS BIGINT)"""
+USED_S = _USED % ("a.acctsessiontime", "p.used_s")
+USED_BYTES = _USED % ("a.acctinputoctets + a.acctoutputoctets", "p.used_bytes")
 # The box's own clock, but never before the grant began: a clock row that stood still, or is not there yet, makes no
 # guest's time longer than he bought.
 _NOW_S = "MAX(COALESCE((SELECT seen_at FROM clock WHERE id = 1), 0), COALESCE(g.starts_at, 0))"
 # The same as `access.left_of` reckons. Metered time runs while a guest is online, on any router, and one taken over
 # from another program may end by the calendar beside. What is not limited is not added up.
 _LEFT = f"""CASE WHEN g.state <> 'live' THEN 0
-                 WHEN g.metered THEN MIN(g.seconds - {_USED_S}, COALESCE(g.ends_at - {_NOW_S}, g.seconds))
+                 WHEN g.metered THEN MIN(g.seconds - {USED_S}, COALESCE(g.ends_at - {_NOW_S}, g.seconds))
                  WHEN g.ends_at IS NULL THEN g.seconds
                  ELSE g.ends_at - {_NOW_S} END AS seconds_left,
             CASE WHEN g.bytes IS NULL THEN NULL WHEN g.state <> 'live' THEN 0
-                 ELSE MAX(0, g.bytes - {_USED_BYTES}) END AS bytes_left"""
+                 ELSE MAX(0, g.bytes - {USED_BYTES}) END AS bytes_left"""
 
 
 def _attributes(*names: str) -> str:

@@ -11,23 +11,16 @@ from edge import jobs
 from edge.database import db, transaction
 from edge.domain import clock, disconnects, events, lanes
 from edge.models import Grant, Payment, Placement, Plan, Router
+from edge.radius_views import USED_BYTES, USED_S
 from edge.values.codes import mask_code
 from edge.values.msisdn import mask_msisdn
 
 ALPHABET = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"  # no 0/O, 1/I/L: read aloud and typed on cheap phones
 CODE_LETTERS = 8
 ROUND = timedelta(minutes=5)  # between two rounds of tries on a router that says no
-ROUND_WHILE_DOWN = timedelta(hours=1)  # its check, every minute, finds its return sooner
+ROUND_WHILE_DOWN = timedelta(hours=1)  # its check finds its return sooner
 
-# What routers counted, and what RADIUS's accounting tells, which books a TV's MAC under its grant's code.
-USED = """
-SELECT
-  COALESCE((SELECT SUM(p.used_s) FROM placements p WHERE p.grant_id = g.id), 0)
-    + COALESCE((SELECT SUM(a.acctsessiontime) FROM radacct a WHERE a.username = g.username), 0),
-  COALESCE((SELECT SUM(p.used_bytes) FROM placements p WHERE p.grant_id = g.id), 0)
-    + COALESCE((SELECT SUM(a.acctinputoctets + a.acctoutputoctets) FROM radacct a WHERE a.username = g.username), 0)
-FROM grants g WHERE g.id = ?
-"""
+USED = f"SELECT {USED_S}, {USED_BYTES} FROM grants g WHERE g.id = ?"
 
 
 @dataclass(frozen=True)
@@ -158,7 +151,7 @@ def record_placed(grant_id: int, router_id: int, now: datetime, words: str = "")
     )  # fmt: skip
     if grant.state == "live":
         begin(grant, now)
-    if first and grant.why != "import":
+    if first and grant.why != "import":  # one taken over was in before, and at no other router yet
         events.record(
             "user.provisioned", now, router=placement.router.name, username=mask_code(grant.username),
             phone=mask_msisdn(grant.msisdn), payment=grant.payment_id, waited_s=_seconds(now - grant.created_at),

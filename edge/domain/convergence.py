@@ -38,6 +38,8 @@ SELECT g.id, r.id FROM grants g JOIN routers r ON r.mode = 'local'
 WHERE g.state = 'live' AND NOT EXISTS (SELECT 1 FROM placements p WHERE p.grant_id = g.id AND p.router_id = r.id)
 ORDER BY +g.id
 """  # the plus: else the planner walks all there ever were, to have them in order
+
+
 @dataclass(frozen=True)
 class Due:
     """A grant that a router should have: what is left of it, and its users there; none when nothing is left."""
