@@ -277,9 +277,23 @@ class Plan(Table):
     idle_s = IntegerField(null=True)  # online and silent for so long: logged out
     on_sale = BooleanField(default=True)
     position = IntegerField(default=0)
+    burst = CharField(default="")  # the rest of RouterOS's rate: burst rate, threshold, seconds
+    start_within_s = IntegerField(null=True)  # its vouchers are to be begun within so long
+    valid_s = IntegerField(null=True)  # metered: used up or not, it ends so long after it began
+    hours = JsonField(default=list)  # when it is on sale: windows of a week; none is always
+    happy = JsonField(default=list)  # windows of a week with another price
+    router_ids = JsonField(default=list)  # where it is sold; none is everywhere
+    is_trial = BooleanField(default=False)  # free, once a phone and once a device
+    joins = BooleanField(default=True)  # bought again while time is left, it adds to what is there
+    remind_s = IntegerField(null=True)  # so long before the end the guest is told
 
     class Meta:
         table_name = "plans"
+
+    @property
+    def full_rate(self) -> str:
+        """RouterOS's whole rate limit: rate, then burst rate, threshold and seconds where there is a burst."""
+        return f"{self.rate} {self.burst}" if self.rate and self.burst else str(self.rate)
 
 
 class Payment(Table):
@@ -298,7 +312,12 @@ class Payment(Table):
     idempotency_key = CharField(null=True, unique=True)
     context = JsonField(default=dict)  # how the guest arrived: ip, link-login-only …
     result_code = CharField(default="")
-    witness = CharField(default="")  # callback, query
+    witness = CharField(default="")  # callback, query, c2b, sms, staff, paystack
+    provider = CharField(default="mpesa")  # mpesa, cash, paystack
+    how = CharField(default="prompt")  # prompt, hand, counter
+    source = CharField(default="")  # the address of the network it was asked from
+    staff_id = IntegerField(null=True)  # who sold it at the counter
+    shift_id = IntegerField(null=True)
     asked = IntegerField(default=0)  # how many times M-Pesa was asked
     asked_at = InstantField(null=True)
     confirmed_at = InstantField(null=True)
@@ -330,7 +349,7 @@ class Grant(Table):
     id = AutoField()
     payment = ForeignKeyField(Payment, null=True, unique=True, backref="grants")
     plan = ForeignKeyField(Plan)
-    why = CharField(default="payment")
+    why = CharField(default="payment")  # payment, voucher, trial, gift, compensation, import
     msisdn = CharField(default="")
     mac = CharField(default="")
     router = ForeignKeyField(Router, null=True, on_delete="SET NULL")  # where he stood when he paid, if known
@@ -345,7 +364,12 @@ class Grant(Table):
     metered = BooleanField(default=False)  # the time runs only while online, and has no end by the calendar
     idle_s = IntegerField(null=True)
     state = CharField(default="live")  # live, ended
-    why_ended = CharField(default="")  # time, data, staff
+    why_ended = CharField(default="")  # time, data, staff, joined, unverified, refunded, reversed
+    provisional = BooleanField(default=False)  # opened on a text's word; M-Pesa has not confirmed it yet
+    joined = ForeignKeyField("self", null=True)  # its time was added to this one
+    valid_s = IntegerField(null=True)
+    remind_s = IntegerField(null=True)
+    reminded_at = InstantField(null=True)
     created_at = InstantField()
     starts_at = InstantField(null=True)
     ends_at = InstantField(null=True, index=True)

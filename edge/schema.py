@@ -6,6 +6,7 @@ from pathlib import Path
 from edge.database import db
 from edge.errors import EdgeError
 from edge.models import TABLES, Batch, Breaker, JobMinute, Pause
+from edge.money_models import MONEY_TABLES
 from edge.network_models import NETWORK_TABLES
 from edge.radius_views import RADACCT, RADACCT_3, VIEW_NAMES, VIEWS
 
@@ -33,6 +34,19 @@ NETWORK_INDEXES = (
     "CREATE INDEX IF NOT EXISTS grants_phone ON grants (msisdn)",
     "CREATE INDEX IF NOT EXISTS grants_mac ON grants (mac) WHERE state = 'live'",
     "CREATE INDEX IF NOT EXISTS sessions_past ON sessions (ended_at) WHERE ended_at IS NOT NULL",
+)
+MONEY_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS receipts_held ON receipts (created_at) WHERE state = 'held'",
+    "CREATE INDEX IF NOT EXISTS ledger_at ON ledger (at, kind, method, plan_id, staff_id, money_cents, sold_cents)",
+    "CREATE INDEX IF NOT EXISTS ledger_shift ON ledger (shift_id) WHERE shift_id IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS ledger_payment ON ledger (payment_id) WHERE payment_id IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS refunds_open ON refunds (created_at) WHERE state IN ('asked', 'unconfirmed')",
+    "CREATE UNIQUE INDEX IF NOT EXISTS shifts_open ON shifts (staff_id) WHERE closed_at IS NULL",
+    "CREATE INDEX IF NOT EXISTS incoming_texts_new ON incoming_texts (received_at) WHERE state = 'new'",
+    "CREATE INDEX IF NOT EXISTS grants_unverified ON grants (created_at) WHERE provisional AND state = 'live'",
+    "CREATE INDEX IF NOT EXISTS grants_to_remind ON grants (ends_at) "
+    "WHERE state = 'live' AND remind_s IS NOT NULL AND reminded_at IS NULL",
+    "CREATE INDEX IF NOT EXISTS grants_joined ON grants (joined_id) WHERE joined_id IS NOT NULL",
 )
 
 
@@ -74,8 +88,32 @@ def _network_that_converges() -> None:
         db.execute_sql(statement)
 
 
+def _money_of_all_kinds() -> None:
+    """Version 4: receipts, the books, refunds, vouchers, shifts, statements; plans with hours, trials and reminders."""
+    for table, columns in (
+        ("plans", ("burst VARCHAR(255) NOT NULL DEFAULT ''", "start_within_s INTEGER",
+                   "valid_s INTEGER",
+                   "hours TEXT NOT NULL DEFAULT '[]'", "happy TEXT NOT NULL DEFAULT '[]'",
+                   "router_ids TEXT NOT NULL DEFAULT '[]'", "is_trial BOOLEAN NOT NULL DEFAULT FALSE",
+                   "joins BOOLEAN NOT NULL DEFAULT TRUE", "remind_s INTEGER")),
+        ("payments", ("provider VARCHAR(255) NOT NULL DEFAULT 'mpesa'", "how VARCHAR(255) NOT NULL DEFAULT 'prompt'",
+                      "source VARCHAR(255) NOT NULL DEFAULT ''", "staff_id INTEGER", "shift_id INTEGER")),
+        ("grants", ("provisional BOOLEAN NOT NULL DEFAULT FALSE", "joined_id INTEGER", "valid_s INTEGER",
+                    "remind_s INTEGER", "reminded_at REAL")),
+    ):  # fmt: skip
+        for column in columns:
+            db.execute_sql(f"ALTER TABLE {table} ADD COLUMN {column}")
+    db.create_tables(MONEY_TABLES)
+    for statement in MONEY_INDEXES:
+        db.execute_sql(statement)
+
+
 # A step takes the database from one version to the next; a new database is made from the models at once.
-STEPS: tuple[Callable[[], None], ...] = (_work_that_people_see, _network_that_converges)
+STEPS: tuple[Callable[[], None], ...] = (
+    _work_that_people_see,
+    _network_that_converges,
+    _money_of_all_kinds,
+)
 
 
 class NewerDatabase(EdgeError):
@@ -114,6 +152,6 @@ def _known(wanted: int) -> int:
 def create() -> None:
     """All tables, indexes and views, as this release knows them."""
     db.prepare_schema()
-    db.create_tables((*TABLES, *NETWORK_TABLES))
-    for statement in (*INDEXES, *NETWORK_INDEXES, *RADACCT, *VIEWS):
+    db.create_tables((*TABLES, *NETWORK_TABLES, *MONEY_TABLES))
+    for statement in (*INDEXES, *NETWORK_INDEXES, *MONEY_INDEXES, *RADACCT, *VIEWS):
         db.execute_sql(statement)

@@ -76,6 +76,22 @@ class Mpesa:
     queries_per_minute: int = 5
     placeholder_url: str = "https://box.invalid/none"
     timeout_s: float = 20.0
+    by_hand: bool = True
+    misfit: str = "hold"
+    c2b: str = "off"
+    initiator: str = ""
+    initiator_password: str = ""
+    certificate_file: str = ""
+    unverified_limit: int = 0
+    unverified_open: int = 5
+
+
+@dataclass(frozen=True)
+class Paystack:
+    secret_key: str = ""
+    base_url: str = "https://api.paystack.co"
+    email: str = ""
+    timeout_s: float = 20.0
 
 
 @dataclass(frozen=True)
@@ -140,6 +156,7 @@ class Settings:
     database: Database = Database()
     queue: Queues = Queues()
     mpesa: Mpesa = Mpesa()
+    paystack: Paystack = Paystack()
     routers: tuple[RouterSettings, ...] = ()
     radius: Radius = Radius()
     modem: ModemSettings = ModemSettings()
@@ -167,10 +184,13 @@ class Settings:
         return self.state / "bell.sock"
 
 
-SECRETS = frozenset({"consumer_key", "consumer_secret", "passkey", "password", "radius_secret", "pin", "url"})
+SECRETS = frozenset({
+    "consumer_key", "consumer_secret", "passkey", "password", "radius_secret", "pin", "url", "initiator_password",
+    "secret_key",
+})  # fmt: skip
 SECTIONS: dict[str, type[Any]] = {
-    "box": Box, "web": Web, "database": Database, "queue": Queues, "mpesa": Mpesa, "radius": Radius,
-    "modem": ModemSettings, "sms": Sms, "log": Log, "telemetry": Telemetry,
+    "box": Box, "web": Web, "database": Database, "queue": Queues, "mpesa": Mpesa, "paystack": Paystack,
+    "radius": Radius, "modem": ModemSettings, "sms": Sms, "log": Log, "telemetry": Telemetry,
 }  # fmt: skip
 
 
@@ -370,6 +390,14 @@ def _check_mpesa(mpesa: Mpesa) -> list[str]:
         faults.append("[mpesa] poll_s: a growing list of seconds, like [10, 20, 35]")
     if mpesa.queries_per_minute < 1:
         faults.append("[mpesa] queries_per_minute: at least 1")
+    if mpesa.misfit not in ("hold", "nearest", "credit"):
+        faults.append('[mpesa] misfit: "hold", "nearest" or "credit"')
+    if mpesa.c2b not in ("off", "v1", "v2"):
+        faults.append('[mpesa] c2b: "off", "v1" or "v2"')
+    if mpesa.unverified_limit < 0 or mpesa.unverified_open < 1:
+        faults.append("[mpesa] unverified_limit: shillings, 0 for never; unverified_open: at least 1")
+    if bool(mpesa.initiator) != bool(mpesa.initiator_password):
+        faults.append("[mpesa] initiator: needs initiator_password, and the other way round")
     return faults
 
 

@@ -40,15 +40,28 @@ class Left:
         return "data" if self.bytes == 0 else "time"
 
 
-@transaction
-def promise(payment: Payment, now: datetime) -> Grant:
+def promise(payment: Payment, now: datetime, *, provisional: bool = False) -> Grant:
     """Write the right that this payment bought, and the work that lets the guest in."""
-    plan = Plan.get_by_id(payment.plan_id)
+    return give(
+        Plan.get_by_id(payment.plan_id), "payment", now, payment=payment, msisdn=payment.msisdn, mac=payment.mac,
+        context=payment.context, provisional=provisional,
+    )  # fmt: skip
+
+
+@transaction
+def give(
+    plan: Plan, why: str, now: datetime, *, payment: Payment | None = None, msisdn: str = "", mac: str = "",
+    context: Mapping[str, Any] | None = None, username: str = "", seconds: int | None = None,
+    bytes_left: int | None = None, provisional: bool = False,
+) -> Grant:  # fmt: skip
+    """Write a right to be online, and the work that lets the guest in; a name, time and data of its own if given."""
     routers = list(Router.select())
     grant: Grant = Grant.create(
-        payment=payment, plan=plan, msisdn=payment.msisdn, mac=payment.mac, router=home_of(payment.context, routers),
-        username=_new_code(), password=_new_pin(), seconds=plan.seconds, bytes=plan.bytes, rate=plan.rate,
-        devices=plan.devices, metered=plan.metered, idle_s=plan.idle_s, created_at=now,
+        payment=payment, plan=plan, why=why, msisdn=msisdn, mac=mac, router=home_of(context or {}, routers),
+        username=username or _new_code(), password=_new_pin(), seconds=plan.seconds if seconds is None else seconds,
+        bytes=plan.bytes if bytes_left is None else bytes_left, rate=plan.full_rate, devices=plan.devices,
+        metered=plan.metered, idle_s=plan.idle_s, valid_s=plan.valid_s, remind_s=plan.remind_s,
+        provisional=provisional, created_at=now,
     )  # fmt: skip
     for router in routers:
         if router.mode == "local":
@@ -91,9 +104,11 @@ def promise_placement(grant_id: int, router_id: int, now: datetime) -> None:
 
 @transaction
 def begin(grant: Grant, now: datetime) -> None:
-    """The network lets him in from now on: his time starts, once. Metered time has no end by the calendar."""
+    """The network lets him in from now on: his time starts, once. Metered time ends by the calendar where its plan
+    says so."""
     start = clock.reckoned(now)
-    ends = None if grant.metered else start + timedelta(seconds=grant.seconds)
+    lasts_s = grant.valid_s if grant.metered else grant.seconds
+    ends = None if lasts_s is None else start + timedelta(seconds=lasts_s)
     Grant.update(starts_at=start, ends_at=ends).where(Grant.id == grant.id, Grant.starts_at.is_null()).execute()
 
 
