@@ -12,8 +12,11 @@ from edge.settings import Log
 NOUNS = {
     "init": "first_run", "run": "serving", "web": "serving", "worker": "serving", "demo": "demo",
     "simulate": "simulate", "doctor": "doctor", "router": "routers", "plan": "plans", "payment": "payments",
-    "device": "devices",
+    "voucher": "vouchers",
+    "webhooks": "webhooks",
+    "device": "devices", "modem": "modem",
     "queue": "queue", "workers": "workers", "staff": "staff", "sessions": "sessions",
+    "mpesa": "mpesa",
 }  # fmt: skip
 
 

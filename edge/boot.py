@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 from edge import database, jobs, schema, telemetry, texts
 from edge.bell import bell
 from edge.delivery import delivery
-from edge.domain import network
+from edge.domain import books, network, plans, provisional, refunds, witnesses
 from edge.errors import EdgeError
 from edge.settings import BadSettings, Settings
 from edge.supervisor import Supervisor, Watchdog
@@ -54,7 +54,15 @@ def open_box(settings: Settings, *, is_new: bool = False) -> None:
     if not is_new and not isinstance(place, Path) and not schema.is_made():
         raise NoBoxYet("there is no box in this database yet: make one with `edge init`")
     schema.migrate(place)
+    books.backfill(datetime.now(UTC))
+    refunds.listen()
     texts.catalogue.configure(settings.box.language, settings.box.name)
+    plans.configure(settings.box.timezone, can_text=bool(settings.modem.port))
+    money = settings.mpesa
+    witnesses.configure(
+        money.misfit, provisional.Caps(money.unverified_limit * 100, money.unverified_open),
+        can_ask_by_receipt=bool(money.initiator and settings.web.public_url),
+    )  # fmt: skip
     told = settings.queue
     jobs.configure(told.workers, told.timeout_s, told.tries, told.backoff_s)
     if settings.queue.mode == "inline":

@@ -16,7 +16,7 @@ from pathlib import Path
 from edge import boot, settings
 from edge.cli.first_run import sample_plans
 from edge.devices import radius
-from edge.domain import people, plans
+from edge.domain import org_requests, people, plans
 from edge.settings import Settings
 from edge.simulators.guests import Crowd
 from edge.simulators.modem import ModemSimulator, tell_texts
@@ -70,6 +70,8 @@ def set_stage(folder: Path, web_port: int, closing: ExitStack, say: Say) -> Stag
     mpesa = closing.enter_context(MpesaSimulator(by_digit=True))
     mpesa.digit_delay_s = PHONES_ANSWER_AFTER_S
     modem = closing.enter_context(ModemSimulator())
+    mpesa.on_money = lambda text, row: modem.receive("MPESA", text)  # the till's SIM is in the box's modem
+    (folder / "mpesa.pem").write_bytes(mpesa.initiator.certificate_pem)
     threading.Thread(target=tell_texts, args=(modem, say), daemon=True).start()
     gate = closing.enter_context(RouterSimulator(identity="gate", portal_url=portal))
     garden, radius_ports = None, (free_udp_port(), free_udp_port())
@@ -80,15 +82,17 @@ def set_stage(folder: Path, web_port: int, closing: ExitStack, say: Say) -> Stag
     stage = Stage(mpesa, modem, gate, garden)
     config = folder / "edge.toml"
     config.touch(mode=0o600)
-    config.write_text(_toml(stage, web_port, radius_ports, secret), encoding="utf-8")
+    config.write_text(_toml(stage, folder, web_port, radius_ports, secret), encoding="utf-8")
     return stage
 
 
-def _toml(stage: Stage, web_port: int, radius_ports: tuple[int, int], secret: str) -> str:
+def _toml(stage: Stage, folder: Path, web_port: int, radius_ports: tuple[int, int], secret: str) -> str:
     lines = [
         f'[box]\nname = "{SHOP}"',
         f'[web]\nhost = "127.0.0.1"\nport = {web_port}\npublic_url = "http://127.0.0.1:{web_port}"',
-        f'[mpesa]\nmode = "simulated"\nbase_url = "{stage.mpesa.base_url}"',
+        f'[mpesa]\nmode = "simulated"\nbase_url = "{stage.mpesa.base_url}"\nc2b = "v2"\nunverified_limit = 100\n'
+        f'initiator = "{stage.mpesa.initiator.name}"\ninitiator_password = "{stage.mpesa.initiator.password}"\n'
+        f'certificate_file = "{folder / "mpesa.pem"}"',
         f'[modem]\nport = "{stage.modem.port}"',
         f'[radius]\nhost = "127.0.0.1"\nauth_port = {radius_ports[0]}\nacct_port = {radius_ports[1]}'
         + (f"\ncoa_port = {stage.garden.coa_port}" if stage.garden is not None else ""),
@@ -115,6 +119,7 @@ def open_shop(told: Settings) -> tuple[boot.Service, str]:
     plans.seed(sample_plans())
     password = "-".join(secrets.token_hex(2) for _ in range(3))
     people.add("owner", password, "owner", now)
+    org_requests.promise_register(told.mpesa.shortcode, now)
     return boot.service_of(told, web=True, work=True), password
 
 
@@ -129,6 +134,10 @@ def introduce(told: Settings, stage: Stage, password: str, guests: bool, say: Sa
     say("To pay as a guest: open that address, pick a plan, type a phone number. Its last digit decides what happens:")
     say("  0-6 pays   7 cancels   8 has no money   9 pays, and M-Pesa calls back twice")
     say(f"The phone \"rings\" for {PHONES_ANSWER_AFTER_S:g} seconds; texts from the modem appear below.")
+    say("To pay by hand, as from the phone's own M-Pesa menu (the page of a purchase shows the account):")
+    paying = '{"msisdn": "0712345678", "amount": 20, "account": "…"}'
+    say(f"  curl {stage.mpesa.base_url}/simulator/pay -d '{paying}'")
+    say(f"M-Pesa away for a minute, and its statement: {stage.mpesa.base_url}/simulator/ (outage, statement.csv)")
     if stage.garden is None:
         say("FreeRADIUS is not installed: one router, in local mode. (sudo apt-get install freeradius)")
     else:

@@ -13,6 +13,14 @@ class BadInput(EdgeError):
         self.field = field
 
 
+class TooMany(BadInput):
+    """Slow down; after `retry_after_s` whole seconds it will be taken."""
+
+    def __init__(self, message: str, field: str = "", retry_after_s: int = 60) -> None:
+        super().__init__(message, field)
+        self.retry_after_s = max(1, retry_after_s)
+
+
 class NotDurable(EdgeError):
     """The database could not keep it: nothing may be acknowledged."""
 

@@ -18,9 +18,12 @@ from edge.domain import (
     convergence,
     guest_devices,
     inbox,
+    incoming_texts,
     lanes,
     messages,
+    org_requests,
     payments,
+    provider_results,
     sessions,
     setup,
     strangers,
@@ -28,7 +31,17 @@ from edge.domain import (
 )
 from edge.errors import NotDurable, Refused, Unconfirmed, Unreachable
 from edge.handlers import guest_devices as admitting
-from edge.handlers import guest_doctor, network, radius, router_data, router_setup, upkeep
+from edge.handlers import (
+    guest_doctor,
+    modem_inbox,
+    mpesa_org,
+    network,
+    radius,
+    router_data,
+    router_setup,
+    upkeep,
+    webhooks,
+)
 from edge.handlers import messages as texting
 from edge.handlers import payments as asking
 from edge.handlers.world import Later, Missed, NotOurTurn, World, WriteDown
@@ -67,24 +80,33 @@ def _no_look(args: dict[str, Any], words: str, now: datetime) -> None:
     setup.record_no_look(args["router_id"], words, now)
 
 
+def _org_refused(args: dict[str, Any], words: str, now: datetime) -> None:
+    org_requests.record_refused(args["request_id"], words, now)
+
+
+def _org_unconfirmed(args: dict[str, Any], words: str, now: datetime) -> None:
+    org_requests.record_unconfirmed(args["request_id"], words, now)
+
+
 TASKS: dict[str, Task] = {
     "payment.prompt": Task(
         asking.prompt_payment,
         repeatable=False,
-        unconfirmed=lambda args, words, now: payments.record_push_unconfirmed(args["payment_id"], words, now),
+        unconfirmed=lambda args, words, now: provider_results.record_start_unconfirmed(args["payment_id"], words, now),
         given_up=lambda args, words, now: payments.record_push_refused(args["payment_id"], words, now),
         is_true_late=True,
-        provider=lambda args: "mpesa",
+        provider=lambda args: asking.provider_of(args["payment_id"]),
     ),
     "payment.ask": Task(
         asking.ask_payment,
         repeatable=True,
         given_up=lambda args, words, now: payments.record_question_lost(args["payment_id"], now, args.get("step")),
-        provider=lambda args: "mpesa",
+        provider=lambda args: asking.provider_of(args["payment_id"]),
         lasting=True,
     ),
+    "payment.unverified": Task(asking.open_unverified, repeatable=True, lasting=True),
     "inbox.settle": Task(
-        asking.settle_inbox,
+        webhooks.settle_inbox,
         repeatable=True,
         given_up=lambda args, words, now: inbox.record_unsettled(args["inbox_id"], words),
         lasting=True,
@@ -149,7 +171,28 @@ TASKS: dict[str, Task] = {
         provider=_router_of,
     ),
     "mpesa.check": Task(upkeep.check_mpesa, repeatable=True),
+    "mpesa.status": Task(
+        mpesa_org.ask_status, repeatable=True, given_up=_org_refused, provider=lambda args: "mpesa", lasting=True
+    ),
+    "mpesa.reverse": Task(
+        mpesa_org.reverse, repeatable=False, unconfirmed=_org_unconfirmed, given_up=_org_refused, is_true_late=True,
+        provider=lambda args: "mpesa",
+    ),
+    "mpesa.pay_out": Task(
+        mpesa_org.pay_out, repeatable=False, unconfirmed=_org_unconfirmed, given_up=_org_refused, is_true_late=True,
+        provider=lambda args: "mpesa",
+    ),
+    "mpesa.register": Task(
+        mpesa_org.register, repeatable=True, given_up=_org_refused, provider=lambda args: "mpesa", lasting=True
+    ),
     "modem.check": Task(upkeep.check_modem, repeatable=True),
+    "modem.inbox": Task(modem_inbox.read_inbox, repeatable=True),
+    "texts.settle": Task(
+        modem_inbox.settle_text,
+        repeatable=True,
+        given_up=lambda args, words, now: incoming_texts.record_unsettled(args["text_id"], words),
+        lasting=True,
+    ),
     "sms.send": Task(
         texting.send_sms,
         repeatable=False,

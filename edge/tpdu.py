@@ -63,12 +63,19 @@ class Submit:
 
 @dataclass(frozen=True)
 class Deliver:
-    """A text from the network. `sent_at` is None when the message centre's stamp (kept raw) makes no sense."""
+    """A text from the network. `sent_at` is None when the message centre's stamp (kept raw) makes no sense.
+
+    `is_name`: the sender is letters, and no number that only looks like them. `smsc`: the message centre's number,
+    empty where none is told; `protocol`: TP-PID, 0 in an ordinary text.
+    """
 
     sender: str
     content: Content
     sent_at: datetime | None
     stamp: str
+    is_name: bool = False
+    smsc: str = ""
+    protocol: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,13 @@ def encode_submit(
 
 
 def encode_deliver(
-    sender: str, text: str, sent_at: datetime, *, reference: int = 0, smsc: str = "254722500029"
+    sender: str,
+    text: str,
+    sent_at: datetime,
+    *,
+    reference: int = 0,
+    smsc: str = "254722500029",
+    protocol: int = 0,
 ) -> tuple[Pdu, ...]:
     """One DELIVER a segment, as a message centre would send it. `sender`: `+` and digits, digits, or a name."""
     segments = cut(text)
@@ -123,7 +136,7 @@ def encode_deliver(
     for place, content in enumerate(segments.contents, 1):
         part = Part(reference & 0xFF, total, place) if total > 1 else None
         first = DELIVER | NO_MORE_MESSAGES | (HAS_HEADER if part else 0)
-        tpdu = bytes([first]) + _encode_address(sender) + bytes([0, CODING[segments.alphabet]])
+        tpdu = bytes([first]) + _encode_address(sender) + bytes([protocol, CODING[segments.alphabet]])
         tpdu += _encode_stamp(sent_at) + _encode_content(Content(segments.alphabet, content, part))
         pdus.append(_from_smsc(smsc, tpdu))
     return tuple(pdus)
@@ -158,12 +171,13 @@ def decode_submit(pdu: str) -> Submit:
 def decode_deliver(pdu: str) -> Deliver:
     """Read a received text; BadInput when it is not a DELIVER in one piece."""
     octets, first = _open(pdu, DELIVER)
+    is_name = octets.peek(1) & 0x70 == ALPHANUMERIC & 0x70
     sender = _decode_address(octets)
-    octets.take(1)
-    coding = octets.one()
+    protocol, coding = octets.one(), octets.one()
     stamp = octets.take(7)
     content = _decode_content(octets, coding, bool(first & HAS_HEADER))
-    return Deliver(sender, content, _decode_stamp(stamp), stamp.hex().upper())
+    smsc = _decode_centre(bytes.fromhex(pdu))
+    return Deliver(sender, content, _decode_stamp(stamp), stamp.hex().upper(), is_name, smsc, protocol)
 
 
 def decode_report(pdu: str) -> StatusReport:
@@ -204,6 +218,11 @@ class _Octets:
     def one(self) -> int:
         return self.take(1)[0]
 
+    def peek(self, place: int) -> int:
+        if place >= len(self._raw):
+            raise BadInput("the PDU ends too early")
+        return self._raw[place]
+
 
 def _open(pdu: str, kind: int) -> tuple[_Octets, int]:
     """Past the message centre, to what follows the first octet."""
@@ -218,7 +237,9 @@ def _open(pdu: str, kind: int) -> tuple[_Octets, int]:
 
 
 def _from_smsc(smsc: str, tpdu: bytes) -> Pdu:
-    centre = bytes([INTERNATIONAL]) + _swap(smsc)
+    if not smsc:
+        return Pdu(OWN_SMSC + tpdu.hex().upper(), len(tpdu))
+    centre = bytes([INTERNATIONAL]) + _swap(smsc.removeprefix("+"))
     return Pdu((bytes([len(centre)]) + centre + tpdu).hex().upper(), len(tpdu))
 
 
@@ -251,6 +272,15 @@ def _decode_address(octets: _Octets) -> str:
     raw = octets.take((length + 1) // 2)
     if kind & 0x70 == ALPHANUMERIC & 0x70:
         return gsm7.from_septets(gsm7.unpack(raw, length * 4 // 7))
+    return _digits(raw, kind, length)
+
+
+def _decode_centre(raw: bytes) -> str:
+    """The length counts octets, the kind of number among them (3GPP 24.011, 8.2.5)."""
+    return _digits(raw[2 : raw[0] + 1], raw[1], 2 * raw[0]) if raw[0] > 1 else ""
+
+
+def _digits(raw: bytes, kind: int, length: int) -> str:
     halves = [half for octet in raw for half in (octet & 0x0F, octet >> 4)][:length]
     digits = "".join(_DIGITS[half] for half in halves if half < len(_DIGITS))
     return "+" + digits if kind & 0x70 == INTERNATIONAL & 0x70 else digits

@@ -16,23 +16,34 @@ from waitress.server import create_server
 from edge import telemetry, trace
 from edge.domain import payments, people
 from edge.door import PREPARED, Dispatcher, Prepared, accept_in_crowds
-from edge.errors import BadInput, NotDurable
+from edge.errors import BadInput, NotDurable, TooMany
 from edge.models import StaffSession
 from edge.own_address import reachable_at
 from edge.pages import (
     api,
     board,
+    by_hand,
     callbacks,
+    callbacks_org,
+    counter,
     dashboard,
+    held,
     machines,
     network,
+    paystack,
+    plans,
     portal,
     portal_status,
     router_wizard,
+    shifts,
     staff_api,
+    trial_portal,
+    voucher_portal,
+    vouchers,
+    webhooks,
 )
 from edge.pages import guest_doctor as doctor
-from edge.pages.rendering import render
+from edge.pages.rendering import environment, render
 from edge.settings import Settings
 from edge.texts import say
 from edge.values import networks
@@ -77,8 +88,14 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/p/<token>", portal_status.payment_page, BUYER),
     Route("POST", "/p/<token>", portal_status.payment_post, BUYER),
     Route("POST", "/code", portal.code_post, GUEST),
+    Route("GET", "/paid", by_hand.paid_page, GUEST),
+    Route("POST", "/paid", by_hand.paid_post, GUEST),
+    Route("GET", "/v/<code>", voucher_portal.voucher_page, GUEST),
+    Route("POST", "/v/<code>", voucher_portal.voucher_post, GUEST),
     Route("GET", "/g/<key>", portal_status.grant_page, BUYER),
     Route("POST", "/g/<key>", portal_status.grant_post, BUYER),
+    Route("GET", "/trial", trial_portal.trial_page, GUEST),
+    Route("POST", "/trial", trial_portal.trial_post, GUEST),
     Route("POST", "/connect", portal.connect_post, GUEST),
     Route("GET", "/connect/<name>", portal.connect_page, GUEST),
     Route("GET", "/static/<name>", static, GUEST),
@@ -86,7 +103,12 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/payments/initiate", api.initiate, GUEST),
     Route("GET", "/api/payments/<payment_id>", api.payment, BUYER),
     Route("POST", "/cb/<secret>", callbacks.stk_result, MPESA, begin=callbacks.begin_stk_result),
+    Route("POST", "/cb/<secret>/c2b/validation", callbacks.c2b_validation, MPESA),
+    Route("POST", "/cb/<secret>/c2b/confirmation", callbacks.c2b_confirmation, MPESA),
+    Route("POST", "/cb/<secret>/result", callbacks_org.result, MPESA),
+    Route("POST", "/cb/<secret>/timeout", callbacks_org.timeout, MPESA),
     Route("POST", "/api/mpesa/callback", callbacks.stk_hint, MPESA),
+    Route("POST", "/hooks/paystack", paystack.hook, MACHINE),
     Route("GET", "/.well-known/captive-portal", machines.captive_portal, GUEST),
     Route("GET", "/health", machines.health, MACHINE),
     Route("GET", "/ready", machines.ready, MACHINE),
@@ -96,30 +118,32 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/admin/sign-out", dashboard.sign_out_post, STAFF),
     Route("GET", "/admin", dashboard.to_today, STAFF),
     Route("GET", "/admin/", dashboard.today_page, STAFF),
-    Route("GET", "/admin/live", dashboard.live_fragment, STAFF),
-    Route("GET", "/admin/payments", dashboard.payments_page, STAFF),
-    Route("GET", "/admin/payments/<payment_id:int>", dashboard.payment_page, STAFF),
-    Route("POST", "/admin/payments/<payment_id:int>/recheck", dashboard.recheck_post, STAFF),
-    Route("GET", "/admin/doctor", doctor.doctor_page, STAFF),
-    Route("POST", "/admin/doctor/cure", doctor.cure_post, STAFF),
+    Route("GET", "/admin/live", dashboard.live_fragment, TECH),
+    Route("GET", "/admin/payments", dashboard.payments_page, TECH),
+    Route("GET", "/admin/payments/<payment_id:int>", dashboard.payment_page, TECH),
+    Route("POST", "/admin/payments/<payment_id:int>/recheck", dashboard.recheck_post, TECH),
+    Route("GET", "/admin/money", held.held_page, OWNER),
+    Route("POST", "/admin/money/<receipt_id:int>/give", held.give_post, OWNER),
+    Route("GET", "/admin/doctor", doctor.doctor_page, TECH),
+    Route("POST", "/admin/doctor/cure", doctor.cure_post, TECH),
     Route("POST", "/admin/doctor/check", doctor.check_post, TECH),
-    Route("GET", "/admin/queues", board.board_page, STAFF),
-    Route("GET", "/admin/queues/live", board.board_live, STAFF),
-    Route("GET", "/admin/queues/<name>", board.queue_page, STAFF),
+    Route("GET", "/admin/queues", board.board_page, TECH),
+    Route("GET", "/admin/queues/live", board.board_live, TECH),
+    Route("GET", "/admin/queues/<name>", board.queue_page, TECH),
     Route("POST", "/admin/queues/<name>/retry", board.retry_queue, TECH),
     Route("POST", "/admin/queues/<name>/clear", board.clear_queue, TECH),
     Route("POST", "/admin/queues/<name>/pause", board.pause_queue, TECH),
     Route("POST", "/admin/queues/<name>/resume", board.resume_queue, TECH),
     Route("POST", "/admin/workers/restart", board.restart_workers, TECH),
-    Route("GET", "/admin/jobs", board.old_address, STAFF),
+    Route("GET", "/admin/jobs", board.old_address, TECH),
     Route("POST", "/admin/jobs/retry", board.retry_all, TECH),
-    Route("GET", "/admin/jobs/<job_id:int>", board.job_page, STAFF),
+    Route("GET", "/admin/jobs/<job_id:int>", board.job_page, TECH),
     Route("POST", "/admin/jobs/<job_id:int>/retry", board.retry_job, TECH),
     Route("POST", "/admin/jobs/<job_id:int>/cancel", board.cancel_job, TECH),
     Route("POST", "/admin/jobs/<job_id:int>/now", board.hasten_job, TECH),
     Route("POST", "/admin/jobs/<job_id:int>/move", board.move_job, TECH),
-    Route("GET", "/admin/network", network.network_page, STAFF),
-    Route("GET", "/admin/network/live", network.network_live, STAFF),
+    Route("GET", "/admin/network", network.network_page, TECH),
+    Route("GET", "/admin/network/live", network.network_live, TECH),
     Route("GET", "/setup/pages/<name>", router_wizard.router_page, GUEST),
     Route("GET", "/setup/<name>", router_wizard.router_script, GUEST),
     Route("GET", "/admin/routers/new", router_wizard.new_page, TECH),
@@ -131,13 +155,49 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/admin/routers/<router_id:int>/undo", router_wizard.undo_post, TECH),
     Route("POST", "/admin/routers/<router_id:int>/script", router_wizard.script_post, TECH),
     Route("GET", "/admin/routers/<router_id:int>", network.router_page, TECH),
-    Route("GET", "/admin/guests/<grant_id:int>", network.guest_page, STAFF),
+    Route("GET", "/admin/guests/<grant_id:int>", network.guest_page, TECH),
     Route("POST", "/admin/sessions/<session_id:int>/kick", network.kick_post, TECH),
     Route("POST", "/admin/strangers/<stranger_id:int>/remove", network.remove_stranger_post, OWNER),
     Route("POST", "/admin/strangers/<stranger_id:int>/leave", network.leave_stranger_post, OWNER),
-    Route("GET", "/sms/queue/status", staff_api.sms_queue_status, STAFF),
-    Route("GET", "/api/admin/queue-status", staff_api.queue_status, STAFF),
-    Route("GET", "/api/admin/events", staff_api.events, STAFF),
+    Route("GET", "/admin/vouchers", vouchers.vouchers_page, STAFF),
+    Route("POST", "/admin/vouchers", vouchers.make_post, OWNER),
+    Route("GET", "/admin/vouchers/<voucher_id:int>", vouchers.voucher_page, STAFF),
+    Route("GET", "/admin/vouchers/<voucher_id:int>/print", vouchers.print_one, OWNER),
+    Route("POST", "/admin/vouchers/<voucher_id:int>/void", vouchers.void_post, OWNER),
+    Route("POST", "/admin/vouchers/<voucher_id:int>/reissue", vouchers.reissue_post, OWNER),
+    Route("GET", "/admin/vouchers/batches/<batch_id:int>", vouchers.batch_page, OWNER),
+    Route("GET", "/admin/vouchers/batches/<batch_id:int>/print", vouchers.print_batch, OWNER),
+    Route("GET", "/admin/vouchers/batches/<batch_id:int>/csv", vouchers.csv_of_batch, OWNER),
+    Route("POST", "/admin/vouchers/batches/<batch_id:int>/paid", vouchers.paid_post, OWNER),
+    Route("POST", "/admin/vouchers/batches/<batch_id:int>/void", vouchers.void_batch_post, OWNER),
+    Route("GET", "/admin/webhooks", webhooks.list_page, TECH),
+    Route("GET", "/admin/webhooks/<inbox_id:int>", webhooks.call_page, TECH),
+    Route("POST", "/admin/webhooks/<inbox_id:int>/replay", webhooks.replay_post, OWNER),
+    Route("GET", "/admin/counter", counter.counter_page, STAFF),
+    Route("GET", "/admin/counter/plans/<plan_id:int>", counter.plan_page, STAFF),
+    Route("POST", "/admin/counter/plans/<plan_id:int>", counter.sell_post, STAFF),
+    Route("GET", "/admin/counter/sales/<payment_id:int>", counter.sale_page, STAFF),
+    Route("POST", "/admin/counter/sales/<payment_id:int>/again", counter.again_post, STAFF),
+    Route("GET", "/admin/counter/vouchers/<voucher_id:int>", counter.voucher_page, STAFF),
+    Route("GET", "/admin/counter/find", counter.find_page, STAFF),
+    Route("POST", "/admin/counter/grants/<grant_id:int>/again", counter.find_again_post, STAFF),
+    Route("GET", "/admin/shift", shifts.shift_page, STAFF),
+    Route("POST", "/admin/shift/open", shifts.open_post, STAFF),
+    Route("GET", "/admin/shifts", shifts.all_page, OWNER),
+    Route("GET", "/admin/shifts/<shift_id:int>", shifts.slip_page, STAFF),
+    Route("POST", "/admin/shifts/<shift_id:int>/expense", shifts.expense_post, STAFF),
+    Route("POST", "/admin/shifts/<shift_id:int>/move", shifts.move_post, STAFF),
+    Route("POST", "/admin/shifts/<shift_id:int>/close", shifts.close_post, STAFF),
+    Route("GET", "/admin/plans", plans.list_page, STAFF),
+    Route("GET", "/admin/plans/new", plans.new_page, OWNER),
+    Route("POST", "/admin/plans/new", plans.new_post, OWNER),
+    Route("GET", "/admin/plans/<plan_id:int>", plans.plan_page, STAFF),
+    Route("POST", "/admin/plans/<plan_id:int>", plans.plan_post, OWNER),
+    Route("POST", "/admin/plans/<plan_id:int>/sale", plans.sale_post, OWNER),
+    Route("POST", "/admin/plans/<plan_id:int>/move", plans.move_post, OWNER),
+    Route("GET", "/sms/queue/status", staff_api.sms_queue_status, TECH),
+    Route("GET", "/api/admin/queue-status", staff_api.queue_status, TECH),
+    Route("GET", "/api/admin/events", staff_api.events, TECH),
 )
 
 HEADERS = {
@@ -225,6 +285,7 @@ def build(settings: Settings, routes: tuple[Route, ...] = ROUTES) -> Sealed:
     """The application for these settings. A route that names nobody cannot start."""
     app = Bottle()
     app.config["edge.settings"] = settings
+    environment.globals["takes_paystack"] = bool(settings.paystack.secret_key and settings.paystack.email)
     for route in routes:
         if not route.who:
             raise ValueError(f"{route.method} {route.path}: say who may call it")
@@ -323,8 +384,8 @@ def _session() -> StaffSession | None:
 
 def _told(reason: BadInput, route: Route) -> HTTPResponse:
     """Bad input, in the words of whoever typed it: a page for a form, a problem document for a program."""
-    status = 429 if isinstance(reason, payments.TooMany) else 422 if isinstance(reason, payments.KeyReused) else 400
-    headers = {"Retry-After": str(reason.retry_after_s)} if isinstance(reason, payments.TooMany) else {}
+    status = 429 if isinstance(reason, TooMany) else 422 if isinstance(reason, payments.KeyReused) else 400
+    headers = {"Retry-After": str(reason.retry_after_s)} if isinstance(reason, TooMany) else {}
     is_form = (request.content_type or "").startswith(("application/x-www-form-urlencoded", "multipart/"))
     if route.path.startswith("/api") and not is_form:
         return api.problem(status, str(reason), reason.field, headers)

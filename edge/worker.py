@@ -20,8 +20,23 @@ from edge.delivery import delivery
 from edge.devices import radius
 from edge.devices.opening import Devices
 from edge.devices.radius import FreeRadius
-from edge.domain import accounting, checks, clock, convergence, guest_devices, inbox, lanes, logins, payments
-from edge.errors import EdgeError, NotDurable
+from edge.domain import (
+    accounting,
+    checks,
+    clock,
+    convergence,
+    guest_devices,
+    inbox,
+    lanes,
+    logins,
+    org_requests,
+    payments,
+    provisional,
+    reminders,
+    shifts,
+)
+from edge.errors import DeviceError, EdgeError, NotDurable
+from edge.handlers import modem_inbox
 from edge.handlers.world import World
 from edge.ledger import LedgerConsumer, LedgerHuey, consumer_of
 from edge.models import Heartbeat, Job, Router
@@ -35,6 +50,7 @@ RHYTHMS_END_S = 5.0
 STANDSTILL_S = 60.0  # of the rhythm that renews leases: the watchdog is told
 MOST_STUCK = 6  # threads; then the process is worn out and begins anew
 DUTIES_CURE = "see the log (docs/logs.md); if it stays, restart the workers: edge workers restart"
+TEXTS_EVERY_S, HEAR_FOR_S = 25.0, 4.0
 NET_EVERY_S = 5.0  # whoever was promised work and not rung for hears of it so late
 
 
@@ -81,7 +97,10 @@ class Workers:
             self._hueys.append(huey)
             self._consumers.append(consumer)
             consumer.start()
-        for rhythm in (self._promote, self._keep_time, self._watch_times):
+        rhythms = [self._promote, self._keep_time, self._watch_times]
+        if self.settings.modem.port and "sms" in self.queues:
+            rhythms.append(self._hear_texts)
+        for rhythm in rhythms:
             thread = threading.Thread(target=rhythm, name=rhythm.__name__.strip("_"), daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -181,6 +200,24 @@ class Workers:
             bell.wait(SCHEDULE, seen, max(0.02, pause))
         close_database()
 
+    def _hear_texts(self) -> None:
+        """A text is read as soon as the modem tells of it; it may not tell, so that it is asked now and then."""
+        looked_at = time.monotonic() - TEXTS_EVERY_S
+        while not self._stopping.is_set():
+            try:
+                modem = self.devices.modem()
+                if time.monotonic() - looked_at >= TEXTS_EVERY_S or modem.wait_for_news(HEAR_FOR_S):
+                    looked_at = time.monotonic()
+                    modem_inbox.look_for_texts(modem, _now())
+                    self._stopping.wait(1.0)
+            except DeviceError as reason:  # its check tells of it
+                log.debug("no look for texts: %s", reason)
+                self._stopping.wait(HEAR_FOR_S)
+            except Exception:  # a full disk must not end the rhythm
+                log.exception("texts could not be looked for")
+                self._stopping.wait(HEAR_FOR_S)
+        close_database()
+
     def _keep_time(self) -> None:
         """Heartbeat, leases, sweeps and checks, each at its own pace."""
         rhythms: list[tuple[float, Callable[[], object]]] = [
@@ -188,8 +225,10 @@ class Workers:
             (5.0, self._sweep),
             (20.0, lambda: history.flush(_now())),
             (60.0, self._promise_checks),
+            (60.0, lambda: reminders.send_if_due(_now()) if self.settings.modem.port else 0),
             (20.0, _look_for_the_absent),
             (3600.0, partial(_promise_once, "box.tidy", "log-rotation", "h", {})),
+            (3600.0, lambda: shifts.tell_left_open(_now())),
         ]
         due = [0.0] * len(rhythms)
         while not self._stopping.is_set():
@@ -232,6 +271,8 @@ class Workers:
             tasks.rescue(now)
         inbox.promise_forgotten(now)
         payments.expire_if_due(now)
+        org_requests.expire_if_due(now)
+        provisional.withdraw_stale(now)
         convergence.sweep_if_due(now)
         guest_devices.forget_ended_if_due(now)
         accounting.fold(now)

@@ -29,6 +29,11 @@ def njeri(app):
 
 
 @pytest.fixture
+def otieno(app):
+    return signed_in(app, "Otieno")
+
+
+@pytest.fixture
 def wanjiku(app):
     return signed_in(app, "Wanjiku")
 
@@ -311,8 +316,8 @@ def test_a_queue_or_job_that_is_none_is_not_there(njeri):
         assert njeri.post(path).status == 404, path
 
 
-def test_the_old_address_of_failed_jobs_leads_to_the_board(wanjiku):
-    assert wanjiku.get("/admin/jobs").header("Location") == "/admin/queues?state=failed"
+def test_the_old_address_of_failed_jobs_leads_to_the_board(otieno):
+    assert otieno.get("/admin/jobs").header("Location") == "/admin/queues?state=failed"
 
 
 # A job's story
@@ -399,15 +404,13 @@ def test_phones_and_codes_in_arguments_and_errors_are_for_the_owner_alone(app):
     job = failed("sms.blast", "sms", words, args={"msisdn": ASHA, "text": "PIN 1234", "password": "x9y8", "count": 3})
     told = signed_in(app, "Njeri").get(f"/admin/jobs/{job.id}").words
     assert "+254712345678" in told and "PIN 1234" in told and f"msisdn {ASHA}" in told
-    for name in ("Otieno", "Wanjiku"):
-        browser = signed_in(app, name)
-        for query in ("", "state=failed"):
-            page = browser.get("/admin/queues" if query else f"/admin/jobs/{job.id}", query)
-            assert "712345678" not in page.words.replace(" ", "").replace("1254712345678901", "")
-            assert "722000111" not in page.words.replace(" ", "") and "0712•••678" in page.words
-        assert "PIN 1234" not in page.words and "x9y8" not in page.words and "count 3" in browser.get(
-            f"/admin/jobs/{job.id}"
-        ).words  # fmt: skip
+    otieno = signed_in(app, "Otieno")
+    for query in ("", "state=failed"):
+        page = otieno.get("/admin/queues" if query else f"/admin/jobs/{job.id}", query)
+        assert "712345678" not in page.words.replace(" ", "").replace("1254712345678901", "")
+        assert "722000111" not in page.words.replace(" ", "") and "0712•••678" in page.words
+    assert "PIN 1234" not in page.words and "x9y8" not in page.words
+    assert "count 3" in otieno.get(f"/admin/jobs/{job.id}").words
 
 
 def test_hostile_names_arguments_errors_and_causes_stay_text_on_the_board(njeri):
@@ -501,13 +504,11 @@ ACTS = ("/admin/jobs/1/retry", "/admin/jobs/1/cancel", "/admin/jobs/1/now", "/ad
         "/admin/workers/restart")  # fmt: skip
 
 
-def test_a_cashier_looks_and_does_not_act(wanjiku):
+def test_a_cashier_neither_looks_nor_acts(wanjiku):
     job = failed("sms.send", "sms")
     before = Job.get_by_id(job.id).state
     for path in ("/admin/queues", "/admin/queues/sms", f"/admin/jobs/{job.id}", "/admin/queues/live"):
-        page = wanjiku.get(path)
-        assert page.status == 200
-        assert re.findall(r'<form[^>]*action="(/admin/(?:jobs|queues/|workers)[^"]*)"', page.text) == [], path
+        assert wanjiku.get(path).status == 403, path
     for path in ACTS:
         assert wanjiku.post(path, {"sure": "yes", "at": "2027-01-01T10:00"}).status == 403, path
     assert Job.get_by_id(job.id).state == before and Pause.select().count() == 0 and events("job.retried") == []
@@ -648,14 +649,14 @@ def test_a_notice_that_the_board_does_not_know_is_not_shown(njeri, query):
 # For programs
 
 
-def test_the_queue_of_texts_has_its_own_status_with_the_modem(app, wanjiku):
+def test_the_queue_of_texts_has_its_own_status_with_the_modem(app, otieno):
     worker_is_alive()
     promise("sms.send", "sms")
-    document = wanjiku.get("/sms/queue/status").json
+    document = otieno.get("/sms/queue/status").json
     assert (document["name"], document["waiting"], document["workers"], document["paused"]) == ("sms", 1, 2, False)
     assert document["modem"] is None
     checks.record("modem", "problem", "the SIM is not ready", NOW, "check the SIM")
-    modem = wanjiku.get("/sms/queue/status").json["modem"]
+    modem = otieno.get("/sms/queue/status").json["modem"]
     assert (modem["state"], modem["words"], modem["cure"]) == ("problem", "the SIM is not ready", "check the SIM")
     assert Browser(app).get("/sms/queue/status").status == 401
     assert Browser(app, "41.90.1.1").get("/sms/queue/status").status == 404

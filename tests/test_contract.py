@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.database import db
-from edge.domain import access, convergence, messages, payments
+from edge.domain import access, asking, convergence, messages, payments
 from edge.models import Event, Grant, Job, Message, Payment
 from tests.test_payments import asks, fresh, wait_for_ask
 
@@ -140,9 +140,9 @@ def tell_story(box, news):
         elif event == "push lost":
             payments.record_push_unconfirmed(payment.id, "silence", box.now)
         elif event == "hint":
-            payments.hint(fresh(payment), box.now)
+            asking.hint(fresh(payment), box.now)
         elif event == "recheck" and named:
-            payments.recheck(fresh(payment), box.now)
+            asking.recheck(fresh(payment), box.now)
         elif event == "sweep":
             convergence.sweep_if_due(box.now)
         now = fresh(payment)

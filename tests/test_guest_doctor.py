@@ -574,10 +574,10 @@ def test_who_may_see_and_do_how_much(settings, gate, app):
     grant = bought(settings)
     wanjiku, otieno = signed_in(app, "Wanjiku"), signed_in(app, "Otieno")
     assert Browser(app, "192.168.88.10").get("/admin/doctor").status == 303
-    for browser in (wanjiku, otieno):
-        page = browser.get("/admin/doctor", "q=0712345678").text
-        assert "0712•••678" in page
-        assert grant.username not in page and PHONE not in page and "0712 345 678" not in page
+    page = otieno.get("/admin/doctor", "q=0712345678").text
+    assert "0712•••678" in page
+    assert grant.username not in page and PHONE not in page and "0712 345 678" not in page
+    assert wanjiku.get("/admin/doctor", "q=0712345678").status == 403
     form = {"q": "0712345678", "cure": "check", "router": str(gate.id)}
     assert wanjiku.post("/admin/doctor/check", form).status == 403
     assert otieno.post("/admin/doctor/check", form).status == 303

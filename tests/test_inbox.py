@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge import jobs
 from edge.database import db
 from edge.devices.mpesa import read_stk_result
-from edge.domain import inbox, payments
+from edge.domain import access, asking, inbox, payments, settlement
 from edge.errors import BadInput
 from edge.models import Grant, Inbox, Job, Message, Payment
 from edge.values.stk import StkResult
@@ -63,7 +63,7 @@ def test_contract_1_what_can_not_be_settled_now_is_kept_and_settled_later(box, m
     payment = box.prompted()
     body = body_of(payment)
     with monkeypatch.context() as broken:
-        broken.setattr(payments, "_settle", lambda *args: 1 / 0)
+        broken.setattr(settlement, "settle", lambda *args: 1 / 0)
         assert box.call(payment, read_stk_result(body), body=body) == "to be settled: ZeroDivisionError"
     assert fresh(payment).state == "prompted"
     [job] = box.jobs("inbox.settle", "waiting")
@@ -74,7 +74,7 @@ def test_contract_1_what_can_not_be_settled_now_is_kept_and_settled_later(box, m
 def test_what_proved_nothing_the_first_time_proves_nothing_the_second(box, monkeypatch):
     payment = box.prompted()
     with monkeypatch.context() as broken:
-        broken.setattr(payments, "hint", lambda *args: 1 / 0)
+        broken.setattr(asking, "hint", lambda *args: 1 / 0)
         box.call(payment, trusted_source=False)
     inbox.settle_again(Inbox.get().id, box.result(payment), box.now)
     assert (fresh(payment).state, hints(box)) == ("prompted", [payment.id])
@@ -93,7 +93,7 @@ def test_when_the_disk_fills_while_settling_the_kept_call_is_settled_later(box, 
         Message.create(msisdn="x", text="x" * 1_000_000, created_at=now)
         return grant
 
-    monkeypatch.setattr(payments.access, "promise", with_a_large_note)
+    monkeypatch.setattr(access, "promise", with_a_large_note)
     assert box.call(payment, result) == ""
     monkeypatch.undo()
     shared_writer.write(lambda: db.execute_sql("PRAGMA max_page_count = 1000000").fetchone())
@@ -324,5 +324,5 @@ def test_a_hint_never_asks_again_about_what_is_paid(box):
     payment = box.paid()
     box.call(None, box.result(payment))
     assert hints(box) == []
-    payments.hint(fresh(payment), box.now + timedelta(days=1))
+    asking.hint(fresh(payment), box.now + timedelta(days=1))
     assert hints(box) == []

@@ -12,10 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from edge.simulators.modem import ModemSimulator
-from edge.tpdu import decode_report, encode_submit
+from edge.errors import EdgeError
+from edge.simulators.modem import ModemSimulator, TextDoor, bring_text
+from edge.tpdu import decode_deliver, decode_report, encode_submit, join_text
 
 ASHA = "254712345678"
+LONG_RECEIPT = (
+    "UK5T7ABCD1 Confirmed. on 5/11/26 at 2:30 PM Ksh20.00 received from JANE DOE 254700000001.  Account Number "
+    "WIFI7K2Q New Utility balance is Ksh80.00. Pay with ease wherever you see a till."
+)
 needs_gammu = pytest.mark.skipif(
     shutil.which("gammu") is None, reason="gammu is missing: make test installs it where it may"
 )
@@ -84,9 +89,23 @@ def test_gammu_sends_a_text_through_it(stick: ModemSimulator, tmp_path: Path) ->
 def test_gammu_reads_the_texts_it_received(stick: ModemSimulator, tmp_path: Path) -> None:
     stick.receive("MPESA", "Umepokea KES 500 €")
     stick.receive("+254110000007", "Je, bado iko? 😀")
+    stick.volatile.memories = ("SM", "SM", "ME")
+    stick.receive("MPESA", LONG_RECEIPT, smsc="+447785016005", order=(2, 1))
     told = gammu(stick, tmp_path, "getallsms")
-    for words in ('"MPESA"', "Umepokea KES 500 €", '"+254110000007"', "Je, bado iko? 😀"):
+    for words in (
+        '"MPESA"', "Umepokea KES 500 €", '"+254110000007"', "Je, bado iko? 😀", '"+254722500029"', '"+447785016005"',
+        "UK5T7ABCD1 Confirmed. on 5/11/26", "wherever you see a till.", "4 SMS parts",
+    ):  # fmt: skip
         assert words in told
+    assert "".join(LONG_RECEIPT.split()) in "".join(gammu(stick, tmp_path, "geteachsms").split())
+
+
+@needs_gammu
+def test_gammu_deletes_what_it_read(stick: ModemSimulator, tmp_path: Path) -> None:
+    for n in range(3):
+        stick.receive("MPESA", f"text {n}")
+    gammu(stick, tmp_path, "deletesms", "1", "2")
+    assert sorted(stick.memory) == [1, 3]
 
 
 def test_it_echoes_until_it_is_told_not_to(terminal: Terminal) -> None:
@@ -207,7 +226,7 @@ def test_it_runs_alone_until_ctrl_c_and_shows_its_texts(tmp_path: Path) -> None:
         [sys.executable, "-c", script, str(link)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent
     )
     assert alone.stdout is not None
-    told = [alone.stdout.readline() for _ in range(4)]
+    told = [alone.stdout.readline() for _ in range(5)]
     assert str(link) in told[0]
     terminal = Terminal(str(link))
     (pdu,) = encode_submit(ASHA, "hello\x1b[2J")
@@ -215,7 +234,64 @@ def test_it_runs_alone_until_ctrl_c_and_shows_its_texts(tmp_path: Path) -> None:
     terminal.type(pdu.hex.encode() + b"\x1a")
     terminal.close()
     assert alone.stdout.readline() == "text to 0712•••678: hello·[2J\n"
+    door = tmp_path / "modem.texts"
+    assert str(door) in told[3]
+    assert bring_text(door, "smsc=+447785016005 MPESA Umepokea KES 500") == "brought: 1 in memory SM, 0 held back"
+    terminal = Terminal(str(link))
+    assert b"4D68711A04" in terminal.type(b"AT+CMGR=1\r")
+    terminal.close()
     alone.send_signal(signal.SIGINT)
     assert "stopped" in alone.communicate(timeout=20)[0]
     assert alone.returncode == 0
-    assert not link.is_symlink()
+    assert not link.is_symlink() and not door.exists()
+
+
+# Texts that come in.
+
+
+def test_each_memory_has_its_own_texts_and_room(stick: ModemSimulator, terminal: Terminal) -> None:
+    terminal.type(b"ATE0\r")
+    stick.receive("MPESA", "one")
+    assert b'+CPMS: "SM",1,30,"SM",1,30,"SM",1,30' in terminal.type(b"AT+CPMS?\r")
+    assert b"+CPMS: 0,23,1,30,1,30" in terminal.type(b'AT+CPMS="ME"\r')
+    assert terminal.type(b"AT+CMGL=4\r") == b"\r\nOK\r\n"
+    assert b"+CPMS: 0,23,0,23,0,23" in terminal.type(b'AT+CPMS="ME","ME","ME"\r')
+    stick.receive("MPESA", "two")
+    assert b"+CMGL: 1,0,," in terminal.type(b"AT+CMGL=0\r")
+    assert b"+CMGL: 1,1,," in terminal.type(b"AT+CMGL=1\r")
+    terminal.type(b"AT+CMGD=1\r")
+    assert (sorted(stick.memories["SM"]), sorted(stick.memories["ME"])) == ([1], [])
+
+
+def test_what_there_is_no_room_for_waits_until_there_is(stick: ModemSimulator, terminal: Terminal) -> None:
+    terminal.type(b"AT+CNMI=2,1,0,1,0\r")
+    stick.room["SM"] = 1
+    assert (stick.receive("MPESA", "one"), stick.receive("MPESA", "two")) == ([1], [])
+    terminal.type(b"", until=b"+SMS FULL\r\n")
+    terminal.type(b"AT+CMGD=1\r", until=b'+CMTI: "SM",1\r\n')
+    assert (len(stick.memory), len(stick.held_back)) == (1, 0)
+
+
+def test_parts_come_in_any_order_some_of_them_or_all_once_more(stick: ModemSimulator) -> None:
+    stick.receive("MPESA", LONG_RECEIPT, order=(2, 1))
+    stick.receive("MPESA", LONG_RECEIPT, only=(2,), smsc="+447785016005", pid=0x40)
+    stick.replay()
+    found = [decode_deliver(stored.pdu) for _, stored in stick.listed("SM")]
+    assert [told.content.part and told.content.part.number for told in found] == [2, 1, 2, 2, 1, 2]
+    assert [(told.smsc, told.protocol) for told in found[1:3]] == [("+254722500029", 0), ("+447785016005", 0x40)]
+    assert join_text([found[1].content, found[0].content]) == LONG_RECEIPT
+
+
+def test_a_text_can_be_brought_from_outside(stick: ModemSimulator, tmp_path: Path) -> None:
+    with TextDoor(stick, tmp_path / "texts") as door:
+        assert bring_text(door.path, "pid=64 +254712345678 Habari\nyako") == "brought: 1 in memory SM, 0 held back"
+        assert bring_text(door.path, "replay") == "brought again: 1"
+        for nonsense in ("", "MPESA", "pid=x MPESA hello", "only=9 MPESA hello", "a-name-far-too-long hello"):
+            assert "not understood" in bring_text(door.path, nonsense)
+    (_, first), (_, second) = stick.listed("SM")
+    told = decode_deliver(first.pdu)
+    assert (told.sender, told.protocol, told.content.text, second.pdu) == (
+        "+254712345678", 64, "Habari\nyako", first.pdu,
+    )  # fmt: skip
+    with pytest.raises(EdgeError, match="edge simulate modem"):
+        bring_text(tmp_path / "texts", "MPESA hello")

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import jobs, texts
-from edge.domain import messages, payments, throttle
-from edge.errors import BadInput
+from edge.domain import asking, messages, payments, throttle
+from edge.errors import BadInput, TooMany
 from edge.models import Grant, Job, Message, Payment, Plan
 from edge.values.sms_text import count_segments
 from edge.values.stk import PushAnswer
@@ -136,12 +136,12 @@ def test_who_rings_phones_again_and_again_has_to_wait(box, monkeypatch, most, wi
     for n in range(most):
         box.pending(*wish(n))
         box.after(seconds=6)
-    with pytest.raises(payments.TooMany) as told:
+    with pytest.raises(TooMany) as told:
         box.pending(*wish(most))
     wait = told.value.retry_after_s
     assert (told.value.field, wait) == (field, 600 - 6 * most)
     box.after(seconds=wait - 1)
-    with pytest.raises(payments.TooMany) as told:
+    with pytest.raises(TooMany) as told:
         box.pending(*wish(most))
     assert told.value.retry_after_s == 1
     box.after(seconds=1)
@@ -255,7 +255,7 @@ def test_success_days_later_is_served(box, gate):
 def test_questions_out_of_turn_spend_none_of_the_plan(box):
     payment = box.prompted()
     for _ in range(30):
-        payments.hint(payment, box.now)
+        asking.hint(payment, box.now)
         wait_for_ask(box, payment, "hint")
         box.answer(payment, "pending", "4999")
     assert wait_for_ask(box, payment) == 0
@@ -270,12 +270,12 @@ def test_a_hint_while_the_plan_was_lost_takes_it_up_again(box):
 
 def test_hints_again_and_again_ask_once_in_half_a_minute(box):
     payment = box.prompted()
-    payments.hint(payment, box.now)
-    payments.hint(payment, box.now)
+    asking.hint(payment, box.now)
+    asking.hint(payment, box.now)
     assert sorted(asks(box)) == [0, 10]
     take_ask(box, f"hint:{payment.id}")
     box.answer(payment, "unknown")
-    payments.hint(fresh(payment), box.after(seconds=5))
+    asking.hint(fresh(payment), box.after(seconds=5))
     assert sorted(asks(box)) == [5, 25]
 
 
@@ -368,11 +368,11 @@ def test_a_payment_begun_by_a_clock_that_ran_ahead_blocks_nobody(box):
 def test_a_person_may_have_m_pesa_asked_again(box):
     payment = box.pending()
     with pytest.raises(BadInput, match="never told us"):
-        payments.recheck(payment, box.now)
+        asking.recheck(payment, box.now)
     payment = box.prompted(box.juma)
     payment.put(asked_at=box.now)
-    payments.hint(payment, box.now)
-    payments.recheck(payment, box.now)
+    asking.hint(payment, box.now)
+    asking.recheck(payment, box.now)
     [job] = [job for job in box.jobs("payment.ask", "waiting") if job.unique_key == f"hint:{payment.id}"]
     assert (job.priority, job.run_at) == (jobs.HIGH, box.now)
 

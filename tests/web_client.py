@@ -66,7 +66,8 @@ class Browser:
         page = self.get("/admin/sign-in")
         answer = self.post("/admin/sign-in", {"name": name, "password": password, "csrf": page.field("csrf")})
         if answer.status == 303:
-            self.csrf = self.get("/admin/").field("csrf")
+            home = self.get("/admin/")
+            self.csrf = (self.get(home.header("Location")) if home.status == 303 else home).field("csrf")
         return answer
 
     def call(

@@ -16,12 +16,13 @@ from edge.cli.command import BoxCommand, BoxGroup, asked, show
 from edge.cli.guest_doctor import guest
 from edge.devices import radius
 from edge.devices.opening import Devices
-from edge.domain import breakers, clock, network, queues
+from edge.domain import breakers, clock, network, org_requests, plans, queues, trials
 from edge.errors import BadInput, DeviceError, EdgeError
 from edge.handlers.world import open_router
 from edge.models import Check, Heartbeat, Job, Payment, Plan, Staff
 from edge.models import Router as RouterRow
 from edge.settings import Settings
+from edge.values.mpesa_urls import url_faults
 
 FRESH = timedelta(minutes=2)
 LEAST_FREE = 100 * 1024 * 1024
@@ -130,6 +131,9 @@ def _shop(told: Settings, now: datetime, span: timedelta) -> Iterator[Finding]:
     yield Finding("plans", "ok", f"{on_sale} on sale") if on_sale else Finding(
         "plans", "problem", "nothing is on sale", "`edge init` writes a sample price list into an empty box"
     )
+    if any(trials.is_wanted(plan) for plan in plans.everything()):
+        words = "there is a free trial, and nobody can get it: its code goes by text, and no modem is set up"
+        yield Finding("free trial", "warning", words, "set [modem] port in edge.toml, or hide the plan")
     if not Staff.select().where(Staff.role == "owner").exists():
         yield Finding("owner", "problem", "nobody can sign in", "`edge init --owner NAME`")
 
@@ -174,12 +178,34 @@ def _failures(told: Settings, now: datetime, span: timedelta) -> Iterator[Findin
 def _mpesa(told: Settings, now: datetime, span: timedelta) -> Iterator[Finding]:
     mode = told.mpesa.mode
     way = "called back" if told.web.public_url else "pull mode: the box asks"
+    yield from _mpesa_addresses(told)
     if mode == "simulated":
         yield Finding("M-Pesa", "warning", f"simulated, no real money moves; {way}", 'to sell: [mpesa] mode = "live"')
         if not told.mpesa.base_url:
             return
     cure = "check [mpesa] in edge.toml and the internet connection"
     yield _heard_or_ask("mpesa", "M-Pesa", now, cure, lambda: _ask_mpesa(told))
+
+
+def _mpesa_addresses(told: Settings) -> Iterator[Finding]:
+    """Would M-Pesa take our public address, and does it tell us of payments by hand?"""
+    public, is_real = told.web.public_url, told.mpesa.mode in ("sandbox", "live")
+    faults = url_faults(public, live=told.mpesa.mode == "live") if public and is_real else []
+    if faults:
+        words = f"M-Pesa would refuse [web] public_url: {'; '.join(faults)}"
+        yield Finding("M-Pesa address", "problem", words, "give the box another address, or leave public_url empty")
+    if told.mpesa.c2b == "off":
+        return
+    if not public:
+        cure = 'set [web] public_url, or [mpesa] c2b = "off"'
+        yield Finding("M-Pesa by hand", "problem", "M-Pesa can't tell of payments: the box has no public_url", cure)
+        return
+    done = org_requests.registered(told.mpesa.shortcode)
+    if done is None:
+        words = "M-Pesa was not asked to tell of payments that guests begin themselves"
+        yield Finding("M-Pesa by hand", "warning", words, "edge mpesa register")
+    else:
+        yield Finding("M-Pesa by hand", "ok", f"registered on {done.closed_at:%Y-%m-%d}: {done.words}")
 
 
 def _ask_mpesa(told: Settings) -> str:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from edge.cli.command import BoxGroup, asked, show, table
-from edge.domain import payments, reports
+from edge.domain import asking, payments, reports
 from edge.domain.reports import Sale, Step
 from edge.errors import BadInput
 from edge.pages.staff_words import step_words
@@ -63,7 +63,7 @@ def recheck(which: str) -> None:
     """Have M-Pesa asked again how a payment ended."""
     with asked().box() as told:
         sale = _find(which)
-        payments.recheck(sale.payment, datetime.now(UTC))
+        asking.recheck(sale.payment, datetime.now(UTC))
         if told.queue.mode == "inline":
             work_once(told, ("payments",))
         words = f"M-Pesa will be asked about payment {sale.payment.id}; see edge payment show {sale.payment.id}"

@@ -10,6 +10,7 @@ from edge.cli.command import BoxGroup
 from edge.errors import EdgeError
 from edge.simulators import modem as pretend_modem
 from edge.simulators import mpesa as pretend_mpesa
+from edge.simulators import paystack as pretend_paystack
 from edge.simulators import router as pretend_router
 from edge.simulators.mpesa.simulator import SANDBOX_PASSKEY
 
@@ -33,10 +34,23 @@ def simulate() -> None:
 @click.option("--shortcode", default="174379", show_default=True)
 @click.option("--passkey", default=SANDBOX_PASSKEY, help="Else the one Safaricom published for its sandbox.")
 @click.option("--delay", "delay_s", default=5.0, show_default=True, help="Seconds until a customer acts.")
-def mpesa(host: str, port: int, shortcode: str, passkey: str, delay_s: float) -> None:
-    """M-Pesa's Daraja: tokens, STK push, query, callbacks. Set [mpesa] base_url to the address it prints."""
+@click.option("--till", default="", help="A till number as well: then payments without account go to it.")
+def mpesa(host: str, port: int, shortcode: str, passkey: str, delay_s: float, till: str) -> None:
+    """M-Pesa's Daraja: prompts, payments by hand, refunds. Set [mpesa] base_url to the address it prints."""
     with _told_of_taken_ports():
-        pretend_mpesa.serve(host, port, shortcode, passkey, delay_s, log=click.echo)
+        pretend_mpesa.serve(host, port, shortcode, passkey, delay_s, log=click.echo, till=till)
+
+
+@simulate.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8175, show_default=True, help="0 takes any.")
+@click.option("--secret-key", default=pretend_paystack.SECRET_KEY, show_default=True)
+@click.option("--webhook-url", default="http://127.0.0.1:8080/hooks/paystack", show_default=True)
+@click.option("--delay", "delay_s", default=5.0, show_default=True, help="Seconds until a customer acts.")
+def paystack(host: str, port: int, secret_key: str, webhook_url: str, delay_s: float) -> None:
+    """Paystack: charges, verification, signed webhooks. Set [paystack] base_url to the address it prints."""
+    with _told_of_taken_ports():
+        pretend_paystack.serve(host, port, secret_key, webhook_url, delay_s, log=click.echo)
 
 
 @simulate.command()
@@ -55,5 +69,20 @@ def router(host: str, port: int, http_port: int, username: str, password: str, p
 @simulate.command()
 @click.option("--link", type=click.Path(path_type=Path), help="Put a symbolic link to the port here.")
 def modem(link: Path | None) -> None:
-    """A GSM modem on a pseudo terminal. Set [modem] port to what it prints."""
+    """A GSM modem on a pseudo terminal. Set [modem] port to what it prints.
+
+    With --link it can be texted: by `edge simulate text`, or by one line to the Unix socket LINK.texts that reads
+    SENDER TEXT (before them, if wanted, smsc=+254… pid=… order=2,1 only=1).
+    """
     pretend_modem.serve(log=click.echo, link=link)
+
+
+@simulate.command()
+@click.option("--to", "door", type=click.Path(path_type=Path), required=True, help="LINK.texts of edge simulate modem.")
+@click.option("--smsc", default="+254722500029", show_default=True, help="The message centre it comes by.")
+@click.option("--pid", default=0, show_default=True, help="TP-PID; 0 in an ordinary text.")
+@click.argument("sender")
+@click.argument("text")
+def text(door: Path, smsc: str, pid: int, sender: str, text: str) -> None:
+    """Have SENDER (MPESA, or a number with +) text the pretend modem."""
+    click.echo(pretend_modem.bring_text(door, f"smsc={smsc} pid={pid} {sender} {text}"))

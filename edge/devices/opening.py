@@ -2,8 +2,12 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
+from edge.devices.gateways import AtTheCounter, Gateway, MpesaGateway
 from edge.devices.mpesa import Mpesa
+from edge.devices.mpesa_org import MpesaOrg
+from edge.devices.paystack import Paystack
 from edge.devices.router import Router
 from edge.errors import Refused
 from edge.gsm_modem import Modem
@@ -22,6 +26,7 @@ class Devices:
         self._settings = settings
         self._lock = threading.Lock()
         self._mpesa: Mpesa | None = None
+        self._mpesa_org: MpesaOrg | None = None
         self._simulator: MpesaSimulator | None = None
         self._modem: Modem | None = None
         self._routers: dict[tuple[str, int, str, str, bool, str], Router] = {}
@@ -45,6 +50,23 @@ class Devices:
                 )
             return self._mpesa
 
+    def mpesa_org(self) -> MpesaOrg:
+        """M-Pesa's organisation APIs, on the same token as `mpesa`."""
+        wire = self.mpesa().wire
+        with self._lock:
+            if self._mpesa_org is None:
+                told = self._settings.mpesa
+                pretend = self._simulator.initiator if self._simulator is not None and not told.initiator else None
+                self._mpesa_org = MpesaOrg(
+                    wire,
+                    told.shortcode,
+                    till=told.till if told.type == "till" else "",
+                    initiator=pretend.name if pretend else told.initiator,
+                    initiator_password=pretend.password if pretend else told.initiator_password,
+                    certificate=(lambda: pretend.certificate_pem) if pretend else _reader_of(told.certificate_file),
+                )
+            return self._mpesa_org
+
     def _simulated_mpesa(self) -> str:
         self._simulator = MpesaSimulator(
             shortcode=self._settings.mpesa.shortcode,
@@ -54,6 +76,17 @@ class Devices:
         )
         self._simulator.__enter__()
         return self._simulator.base_url
+
+    def gateway(self, name: str) -> Gateway:
+        """Whoever takes this kind of money (`Payment.provider`); Refused when the settings do not name it."""
+        if name == "mpesa":
+            return MpesaGateway(self.mpesa())
+        if name in ("cash", "voucher"):
+            return AtTheCounter(name)
+        told = self._settings.paystack
+        if name != "paystack" or not (told.secret_key and told.email):
+            raise Refused(f"{name} is not set up: edge.toml names no secret_key and email in [{name}]")
+        return Paystack(told.base_url, told.secret_key, told.email, timeout_s=told.timeout_s)
 
     def router(self, host: str, port: int, username: str, password: str, *, tls: bool, server: str) -> Router:
         """The one connection to this router; its jobs share a lane, so nobody else uses it meanwhile."""
@@ -84,3 +117,8 @@ class Devices:
             close()
         if self._simulator is not None:
             self._simulator.__exit__(None, None, None)
+
+
+def _reader_of(path: str) -> Callable[[], bytes] | None:
+    """To be read at each use, so that a renewed file needs no restart; None when none is named."""
+    return Path(path).read_bytes if path else None

@@ -5,8 +5,7 @@ import hmac
 from datetime import datetime, timedelta
 
 from edge.database import transaction
-from edge.domain import payments
-from edge.errors import BadInput
+from edge.errors import BadInput, TooMany
 from edge.models import Grant, Router, Throttle
 
 FREE_PER_CODE, FREE_PER_CLIENT = 5, 30  # wrong tries before the first pause
@@ -82,7 +81,7 @@ def _refuse_if_paused(locks: list[tuple[str, int]], now: datetime) -> None:
         if row is not None and now < row.free_at <= now + timedelta(seconds=LONGEST_PAUSE_S):
             wait_s = int((row.free_at - now).total_seconds()) + 1
             length = f"{wait_s} seconds" if wait_s < 100 else f"{-(-wait_s // 60)} minutes"
-            raise payments.TooMany(f"Too many wrong codes. Please wait {length}, then try again.", "code", wait_s)
+            raise TooMany(f"Too many wrong codes. Please wait {length}, then try again.", "code", wait_s)
 
 
 @transaction

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from edge import jobs
 from edge.database import transaction
-from edge.domain import access, events, guest_checks, guest_codes, lanes, payments, reports, wishes
+from edge.domain import access, asking, events, guest_checks, guest_codes, lanes, reports, wishes
 from edge.domain.guest_checks import Case, Finding
 from edge.errors import BadInput
 from edge.models import Event, Grant, Job, Payment, Placement, Router
@@ -141,7 +141,7 @@ def record_look(about: str, router_id: int, look: GuestLook, now: datetime) -> N
 def cure(subject: Subject, what: str, router_id: int | None, now: datetime) -> None:
     """Promise the work of one cure; BadInput when it can't help this guest."""
     if what == "recheck":
-        payments.recheck(_needed(subject.payment, "There is no payment to ask M-Pesa about."), now)
+        asking.recheck(_needed(subject.payment, "There is no payment to ask M-Pesa about."), now)
         return
     row: Router | None = Router.get_or_none(Router.id == router_id)
     router = _needed(row, "This router is not known any more.")

@@ -9,16 +9,21 @@ from functools import partial
 
 from edge import database, jobs, trace
 from edge.database import db, is_storage_fault, transaction
-from edge.domain import payments
+from edge.domain import asking, confirmations, org_requests, payments
 from edge.errors import BadInput, EdgeError
 from edge.models import Inbox, Payment
 from edge.values.msisdn import read_msisdn
+from edge.values.org_api import C2bNotice
 from edge.values.stk import StkResult
 
 LIMIT = 64 * 1024
 UNSETTLED = "to be settled"
 SETTLED_WITHIN = timedelta(seconds=3)  # after that a call counts as forgotten
 HINTS_KEPT = 2000  # strangers may call the bare address; they may not fill the card
+
+
+Result = StkResult | C2bNotice
+ANY_SHOP = confirmations.Shop()
 
 
 @dataclass(frozen=True)
@@ -29,18 +34,23 @@ class Call:
     source: str
     headers: dict[str, str]
     body: bytes
-    result: StkResult | None
+    result: Result | None
     payment: Payment | None = None  # whose secret address it came to
     trusted_source: bool = True
     kind: str = "stk"
     fault: str = ""
     shops: frozenset[str] = field(default_factory=frozenset)  # our own short codes
+    policy: str = "hold"  # what becomes of too little or too much
+
+    @property
+    def shop(self) -> confirmations.Shop:
+        return confirmations.Shop(self.shops, self.policy)
 
     @property
     def doubt(self) -> str:
         """Why it proves nothing; empty for the payment's own address, a trusted source and our shop."""
         shop = self.headers.get("Businessshortcode", "")
-        if self.payment is None:
+        if self.payment is None and self.kind != "c2b":
             return "hint"
         if not self.trusted_source:
             return "address not on the list"
@@ -71,6 +81,11 @@ def receive_at(secret: str, call: Call, now: datetime) -> str | None:
     return _follow_at(_keep_at(secret, call, now), now)
 
 
+def receive_confirmation(secret: str, call: Call, now: datetime) -> str | None:
+    """The same for what M-Pesa posts to the shop's own address; None when this is not its secret."""
+    return receive(call, now) if org_requests.is_c2b_secret(secret) else None
+
+
 def begin_receive_at(secret: str, call: Call, now: datetime) -> "Future[str | None]":
     """`receive_at` without waiting: answered, or broken, in the writer's thread."""
     answer: Future[str | None] = Future()
@@ -93,7 +108,7 @@ def _follow(kept: tuple[int | None, str], call: Call, now: datetime) -> str:
     inbox_id, outcome = kept
     if inbox_id is None or call.result is None:
         return outcome
-    return database.writer.follow(partial(settle, inbox_id, call.result, now, call.doubt)) or "kept"
+    return database.writer.follow(partial(settle, inbox_id, call.result, now, call.doubt, call.shop)) or "kept"
 
 
 @transaction
@@ -126,14 +141,16 @@ def _keep(call: Call, now: datetime) -> tuple[int | None, str]:
 
 
 @transaction
-def settle(inbox_id: int, result: StkResult, now: datetime, doubt: str) -> str:
+def settle(
+    inbox_id: int, result: Result, now: datetime, doubt: str, shop: confirmations.Shop = ANY_SHOP
+) -> str:
     """Act on a kept call, once; the row stays whatever the settlement does."""
     row = Inbox.get_by_id(inbox_id)
     if row.outcome:
         return str(row.outcome)
     try:
         with db.savepoint():
-            outcome = _settle_traced(_payment_of(row), doubt, result, now)
+            outcome = _settle_traced(_payment_of(row), doubt, result, shop, now)
     except EdgeError as reason:
         outcome = f"not settled: {reason}"
     except Exception as reason:  # the row speaks for itself: let a job try the settlement again
@@ -146,11 +163,14 @@ def settle(inbox_id: int, result: StkResult, now: datetime, doubt: str) -> str:
 
 
 @transaction
-def settle_again(inbox_id: int, result: StkResult, now: datetime) -> None:
+def settle_again(
+    inbox_id: int, result: Result, now: datetime, shop: confirmations.Shop = ANY_SHOP
+) -> None:
     """A call whose settlement broke or was cut off; what proved nothing then proves nothing now."""
     row = Inbox.get_by_id(inbox_id)
     if not row.outcome or row.outcome.startswith(UNSETTLED):
-        row.put(outcome=_settle_traced(_payment_of(row), "" if row.is_proof else "hint", result, now))
+        doubt = "" if row.is_proof else "hint"
+        row.put(outcome=_settle_traced(_payment_of(row), doubt, result, shop, now))
 
 
 def _payment_of(row: Inbox) -> Payment | None:
@@ -186,12 +206,16 @@ def _forget_strangers(newest_id: int) -> None:
     """Hints are worth little: only the newest are kept, so that nobody fills the card with them."""
     if newest_id % 100 == 0:
         newest_first = (Inbox.received_at.desc(), Inbox.id.desc())
-        hints = Inbox.select(Inbox.id).where(Inbox.payment.is_null()).order_by(*newest_first)
+        hints = Inbox.select(Inbox.id).where(Inbox.payment.is_null(), ~Inbox.is_proof).order_by(*newest_first)
         Inbox.delete().where(Inbox.id.in_(hints.offset(HINTS_KEPT).limit(1_000_000))).execute()
 
 
-def _settle_traced(payment: Payment | None, doubt: str, result: StkResult, now: datetime) -> str:
+def _settle_traced(
+    payment: Payment | None, doubt: str, result: Result, shop: confirmations.Shop, now: datetime
+) -> str:
     with trace.within(trace.current() if payment is None else payment.trace):
+        if isinstance(result, C2bNotice):
+            return doubt or confirmations.confirm(result, shop, now)
         return _settle(payment, doubt, result, now)
 
 
@@ -199,7 +223,7 @@ def _settle(payment: Payment | None, doubt: str, result: StkResult, now: datetim
     if payment is None:
         return _by_hint(result, now)
     if doubt:
-        payments.hint(payment, now)
+        asking.hint(payment, now)
         return f"{doubt}: asking M-Pesa"
     return _by_proof(payment, result, now)
 
@@ -208,20 +232,20 @@ def _by_proof(payment: Payment, result: StkResult, now: datetime) -> str:
     """The payment's own secret address: the right checkout, phone and amount are proof enough to serve the guest."""
     known = payment.checkout_request_id
     if known is not None and known != result.checkout_request_id:
-        payments.hint(payment, now)
+        asking.hint(payment, now)
         return "another checkout: asking M-Pesa"
     other = Payment.get_or_none(Payment.checkout_request_id == result.checkout_request_id)
     if other is not None and other.id != payment.id:
         return "this checkout belongs to another payment"
     if result.is_paid and result.amount_cents is None:
         payments.learn_checkout(payment, result.checkout_request_id)
-        payments.hint(payment, now)
+        asking.hint(payment, now)
         return "no amount: asking M-Pesa"
     if result.is_paid and result.amount_cents != payment.amount_cents:
-        payments.hint(payment, now)
+        asking.hint(payment, now)
         return "another amount: asking M-Pesa"
     if result.is_paid and _is_other_phone(payment.msisdn, result.msisdn):
-        payments.hint(payment, now)
+        asking.hint(payment, now)
         return "another phone: asking M-Pesa"
     return payments.record_result(payment, result, "callback", now)
 
@@ -239,5 +263,5 @@ def _by_hint(result: StkResult, now: datetime) -> str:
     payment = Payment.get_or_none(Payment.checkout_request_id == result.checkout_request_id)
     if payment is None:
         return "hint about an unknown checkout"
-    payments.hint(payment, now)
+    asking.hint(payment, now)
     return "hint: asking M-Pesa"

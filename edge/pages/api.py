@@ -8,7 +8,7 @@ from bottle import HTTPResponse, request
 
 from edge.domain import payments, plans
 from edge.errors import BadInput
-from edge.pages import portal
+from edge.pages import by_hand, portal
 from edge.pages.views import payment_view, plan_view
 from edge.values.mac import read_mac
 from edge.values.msisdn import read_msisdn
@@ -18,7 +18,8 @@ LIMIT = 16 * 1024
 
 def packages() -> HTTPResponse:
     """The plans."""
-    return answer(200, {"packages": [plan_view(plan) for plan in plans.on_sale()]})
+    now: datetime = request.environ["edge.now"]
+    return answer(200, {"packages": [plan_view(plan, now) for plan in plans.on_sale(now)]})
 
 
 def initiate() -> HTTPResponse:
@@ -32,6 +33,10 @@ def initiate() -> HTTPResponse:
         idempotency_key=_key(given),
         context=portal.read_context(given),
         is_form=is_form,
+        how=_how(given) if is_form else "prompt",
+        source=request.environ["edge.client"],
+        provider=_provider(given),
+        price_cents=portal.price_shown(given),
     )
     now: datetime = request.environ["edge.now"]
     payment, is_new = payments.initiate(wish, now)
@@ -77,6 +82,12 @@ _TITLES = {
 }  # fmt: skip
 
 
+def _how(given: dict[str, Any]) -> str:
+    """By the M-Pesa menu, where that is offered; else his phone is rung."""
+    is_hand = given.get("how") == "hand" and by_hand.is_offered(request.app.config["edge.settings"])
+    return "hand" if is_hand else "prompt"
+
+
 def _json() -> dict[str, Any]:
     body = request.environ["wsgi.input"].read(LIMIT + 1)
     if len(body) > LIMIT:
@@ -120,6 +131,14 @@ def _optional(given: dict[str, Any], field: str) -> str:
     if not isinstance(value, str) or len(value) > 40:
         raise BadInput("This is not a device address.", field)
     return value
+
+
+def _provider(given: dict[str, Any]) -> str:
+    """M-Pesa itself, or a gateway that this box is set up for."""
+    provider, told = given.get("provider") or "mpesa", request.app.config["edge.settings"].paystack
+    if provider == "mpesa" or (provider == "paystack" and told.secret_key and told.email):
+        return str(provider)
+    raise BadInput("This box is not set up to be paid that way.", "provider")
 
 
 def _key(given: dict[str, Any]) -> str | None:

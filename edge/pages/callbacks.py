@@ -11,12 +11,12 @@ from typing import Any
 from bottle import HTTPResponse, request
 from peewee import DatabaseError
 
-from edge.devices import mpesa
-from edge.domain import inbox
+from edge.devices import mpesa_read
+from edge.domain import confirmations, inbox, org_requests
 from edge.errors import BadInput, NotDurable
 from edge.pages.counters import count
 from edge.values import networks
-from edge.values.stk import StkResult
+from edge.values.org_api import C2bNotice
 
 LIMIT = inbox.LIMIT
 KEPT_HEADERS = {
@@ -30,7 +30,7 @@ class _Read:
     """A call as it arrived, and what could be made of it."""
 
     call: inbox.Call
-    result: StkResult | None
+    result: inbox.Result | None
     is_too_long: bool
 
 
@@ -42,6 +42,22 @@ def stk_result(secret: str) -> HTTPResponse:
 def stk_hint() -> HTTPResponse:
     """The bare address: kept, acknowledged, and never taken as proof."""
     return _receive(inbox.receive)
+
+
+def c2b_confirmation(secret: str) -> HTTPResponse:
+    """The shop's own address: money that a customer paid by himself. 200 once it is durable."""
+    return _receive(partial(inbox.receive_confirmation, secret), "c2b")
+
+
+def c2b_validation(secret: str) -> HTTPResponse:
+    """M-Pesa asks beforehand whether to take a payment; nothing is kept, and whatever is unclear may come."""
+    if not org_requests.is_c2b_secret(secret):
+        count("callbacks_unknown")
+        return _response(_document(404, 1, "Not found"))
+    read = _read(request.environ, request.app.config["edge.settings"], request.environ["edge.client"], "c2b")
+    why = confirmations.refusal(read.result, read.call.shop) if isinstance(read.result, C2bNotice) else ""
+    told = {"ResultCode": why or "0", "ResultDesc": "Rejected" if why else "Accepted"}
+    return _response((200, json.dumps(told).encode()))
 
 
 def begin_stk_result(
@@ -62,29 +78,33 @@ def begin_stk_result(
     inbox.begin_receive_at(secret, read.call, now).add_done_callback(answer)
 
 
-def _receive(receive: Callable[[inbox.Call, datetime], str | None]) -> HTTPResponse:
-    read = _read(request.environ, request.app.config["edge.settings"], request.environ["edge.client"])
+def _receive(receive: Callable[[inbox.Call, datetime], str | None], kind: str = "stk") -> HTTPResponse:
+    read = _read(request.environ, request.app.config["edge.settings"], request.environ["edge.client"], kind)
     try:
         outcome = receive(read.call, request.environ["edge.now"])
     except DatabaseError as reason:
         raise NotDurable(f"the database could not keep it: {reason}") from reason
-    status, body = _verdict(outcome, read)
-    return HTTPResponse(body, status, {"Content-Type": "application/json"})
+    return _response(_verdict(outcome, read))
 
 
-def _read(environ: Mapping[str, Any], settings: Any, source: str) -> _Read:
+def _response(answer: Answer) -> HTTPResponse:
+    return HTTPResponse(answer[1], answer[0], {"Content-Type": "application/json"})
+
+
+def _read(environ: Mapping[str, Any], settings: Any, source: str, kind: str = "stk") -> _Read:
     body, is_too_long = _read_body(environ)
-    result, fault = None, "longer than 64 KB" if is_too_long else ""
+    result: inbox.Result | None = None
+    fault = "longer than 64 KB" if is_too_long else ""
     if not is_too_long:
         try:
-            result = mpesa.read_stk_result(body)
+            result = mpesa_read.read_stk_result(body) if kind == "stk" else mpesa_read.read_c2b(body)
         except BadInput as reason:
             fault = f"unreadable: {reason}"
     allowed = settings.mpesa.callback_allow
     call = inbox.Call(
         address=environ["PATH_INFO"], source=source, headers=_headers(environ), body=body, result=result,
-        trusted_source=not allowed or networks.contains(allowed, source), fault=fault,
-        shops=frozenset(filter(None, (settings.mpesa.shortcode, settings.mpesa.till))),
+        trusted_source=not allowed or networks.contains(allowed, source), fault=fault, kind=kind,
+        policy=settings.mpesa.misfit, shops=frozenset(filter(None, (settings.mpesa.shortcode, settings.mpesa.till))),
     )  # fmt: skip
     return _Read(call, result, is_too_long)
 

@@ -8,7 +8,7 @@ from typing import Any
 from bottle import HTTPResponse, request
 
 from edge import __version__
-from edge.domain import access, clock, events, payments, people, queues, reports
+from edge.domain import access, asking, clock, events, people, queues, reports
 from edge.errors import BadInput
 from edge.pages import frame
 from edge.pages.rendering import render
@@ -59,8 +59,10 @@ def to_today() -> HTTPResponse:
     return frame.see_other("/admin/")
 
 
-def today_page() -> str:
-    """Takings, who is online, who paid and is not, the devices, and what happened."""
+def today_page() -> Any:
+    """Takings, who is online, who paid and is not, the devices, and what happened. A cashier's place is the counter."""
+    if frame.signed_in().role == "cashier":
+        return frame.see_other("/admin/counter")
     return frame.page("admin_today.html", "today", **_today())
 
 
@@ -104,7 +106,7 @@ def recheck_post(payment_id: int) -> HTTPResponse:
     sale = reports.sale(payment_id)
     if sale is None:
         return error_page(404, say("admin.nothing"))
-    payments.recheck(sale.payment, request.environ["edge.now"])
+    asking.recheck(sale.payment, request.environ["edge.now"])
     return frame.see_other(f"/admin/payments/{payment_id}?asked=1")
 
 

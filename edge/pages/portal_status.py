@@ -13,6 +13,7 @@ from edge import __version__
 from edge.domain import clock, guest_codes, guest_devices, guest_logins, payments
 from edge.errors import BadInput
 from edge.models import Grant, Payment
+from edge.pages import by_hand
 from edge.pages.portal_links import (
     Connect,
     back_link,
@@ -58,7 +59,12 @@ class Here:
 def payment_page(token: str) -> Any:
     """Where a purchase stands, for whoever holds its token."""
     payment = payments.by_token(token)
-    return _no_page("portal.no_payment") if payment is None else _payment_page(payment)
+    if payment is None:
+        return _no_page("portal.no_payment")
+    instead = payment.context.get("instead")  # his money bought another plan
+    if instead and payment.state != "paid":
+        return HTTPResponse("", 303, {"Location": f"/p/{instead}"})
+    return _payment_page(payment)
 
 
 def payment_post(token: str) -> Any:
@@ -94,7 +100,9 @@ def _payment_page(payment: Payment, here: Here | None = None) -> str:
     return render(
         "payment.html", version=__version__, view=view, stay=told,
         words=told["now"] if told and told["now"] else _words(payment, view, connect),
-        title=say(_title(view, told)), back=back_link(payment), is_waiting=view["status"] in WAITING,
+        title=say(_title(view, told, payment)), back=back_link(payment), is_waiting=view["status"] in WAITING,
+        by_hand=by_hand.instructions(payment, view["status"], request.app.config["edge.settings"]),
+        is_by_hand=payment.how == "hand",
     )  # fmt: skip
 
 
@@ -183,8 +191,12 @@ def _grant_words(view: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     return "status.paid_more" if view["status"] == "paid" else f"{_title(view)}_more"
 
 
-def _title(view: Mapping[str, Any], told: Mapping[str, Any] | None = None) -> str:
+def _title(
+    view: Mapping[str, Any], told: Mapping[str, Any] | None = None, payment: Payment | None = None
+) -> str:
     """How it stands, as a heading; of an end also why."""
+    if payment is not None and payment.how == "hand" and view["status"] == "pending":
+        return "by_hand.waiting"
     if told is not None and told["offers_move"]:
         return "grant.in_use"
     is_told = view["status"] == "ended" and view["why_ended"] in ("data", "staff")

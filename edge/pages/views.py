@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from edge.domain import access, payments
+from edge.domain import access, payments, plans
 from edge.models import Grant, Payment, Plan
 from edge.texts import say
 from edge.values.money import show_money, whole_units
@@ -13,16 +13,16 @@ from edge.values.msisdn import show_msisdn
 PAID = ("paid", "online", "ended")  # from here on the buyer may know his code
 
 
-def plan_view(plan: Plan) -> dict[str, Any]:
-    """One plan as anybody may see it."""
+def plan_view(plan: Plan, now: datetime | None = None) -> dict[str, Any]:
+    """One plan as anybody may see it, with its usual price, or that of an instant."""
     return {
         "id": plan.id,
         "name": plan.name,
-        "price": whole_units(plan.price_cents),
+        "price": whole_units(plan.price_cents if now is None else plans.price_at(plan, now)),
         "currency": "KES",
         "seconds": plan.seconds,
         "bytes": plan.bytes,
-        "rate": plan.rate,
+        "rate": plan.rate.partition(" ")[0],
         "devices": plan.devices,
     }
 
@@ -63,6 +63,8 @@ def _right(grant: Grant | None, now: datetime) -> dict[str, Any]:
 
 def status_words(payment: Payment, status: str, grant: Grant | None = None) -> str:
     """What the guest should know or do now; of an end also why."""
+    if payment.how == "hand" and status == "pending":
+        return say("by_hand.waiting_more", amount=show_money(payment.amount_cents))
     why = f"_{grant.why_ended}" if grant is not None and grant.why_ended in ("data", "staff") else ""
     return say(
         f"status.{status}{why if status == 'ended' else ''}_more", amount=show_money(payment.amount_cents),

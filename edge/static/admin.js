@@ -55,3 +55,12 @@
   function later() { setTimeout(look, LOOK_MS); }
   later();
 })();
+
+// A slip is printed by the browser's own menu, or by its button where there are scripts.
+(function () {
+  "use strict";
+  document.querySelectorAll("[data-print]").forEach(function (button) {
+    button.hidden = false;
+    button.addEventListener("click", function () { window.print(); });
+  });
+})();

@@ -27,6 +27,16 @@ def is_boot(line: str) -> bool:
     return bool(_BOOT.fullmatch(line))
 
 
+def is_arrival(line: str) -> bool:
+    """Does it tell that a text came, or that there is no more room for one? (Huawei, SIM7600 say the latter so.)"""
+    return line.startswith(("+CMTI:", "^SMMEMFULL", "+SMS FULL"))
+
+
+def is_news(line: str) -> bool:
+    """Is this a line that nobody asked for?"""
+    return is_boot(line) or bool(_UNASKED.fullmatch(line))
+
+
 def is_sim_busy(words: str) -> bool:
     """Is the SIM only waking up?"""
     return bool(_SIM_BUSY.fullmatch(words))
@@ -37,8 +47,7 @@ def find_answer(command: str, line: str) -> str | None:
     asked = re.match(r"AT([+^][A-Z]+)", command)
     if asked and line.startswith(asked[1] + ":"):
         return clean(line.removeprefix(asked[1] + ":"))
-    is_news = is_boot(line) or bool(_UNASKED.fullmatch(line))
-    return clean(line) if command in ANSWERED_BARE and not is_news else None
+    return clean(line) if command in ANSWERED_BARE and not is_news(line) else None
 
 
 def is_registered(answer: str) -> bool:
@@ -64,6 +73,19 @@ def read_reference(line: str) -> int | None:
     """`+CMGS: 77` → 77."""
     found = re.match(r"\+CMGS: ?([0-9]{1,3})(?![0-9])", line)
     return int(found[1]) if found else None
+
+
+def read_memories(answer: str) -> tuple[str, ...]:
+    """`("SM","ME","MT"),("SM","ME"),…` answers `+CPMS=?` → where texts may stand; all of them at once (MT) last."""
+    first = re.match(r"\(([^)]*)\)", answer)
+    names = re.findall(r'"([A-Z]+)"', first[1] if first else answer)
+    return tuple(name for name in ("SM", "ME") if name in names) or (("MT",) if "MT" in names else ())
+
+
+def read_fill(answer: str) -> tuple[int, int] | None:
+    """`3,30,3,30,3,30` and `"SM",3,30,"SM",3,30,…` answer `+CPMS` → entries and room of the first memory."""
+    found = re.match(r'(?:"[A-Z]*",)?\s*([0-9]{1,5}),\s*([0-9]{1,5})(?![0-9])', answer)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def clean(line: str) -> str:

@@ -1,15 +1,9 @@
-"""M-Pesa's result codes in plain English, for the guest and for the owner, each with what to do next."""
+"""M-Pesa's result codes in plain words, for the guest and for the owner, each with what to do next."""
 
-from dataclasses import dataclass
+from typing import Literal
 
-
-@dataclass(frozen=True)
-class Words:
-    """What one result code means to the guest who was asked to pay and to the owner of the shop."""
-
-    guest: str
-    owner: str
-
+from edge.values.mpesa_words_sw import ORG_WORDS_SW, UNKNOWN_SW, WORDS_SW
+from edge.values.result_words import Words
 
 _TRY_AGAIN = "M-Pesa could not finish this. Nothing was paid. Please try again in a minute."
 _UNCLEAR = "M-Pesa lost track of this. If a text says you paid, show it to the shop; if not, try again."
@@ -39,6 +33,9 @@ _WORDS = {
     ),
     "8": Words(_ASK_SHOP, "The shop's M-Pesa account is full. Move money out of it."),
     "11": Words(_ASK_SHOP, "One of the two M-Pesa accounts is not active. If it is yours, call Safaricom."),
+    "12": Words(_ASK_SHOP, "One of the two M-Pesa accounts is not active. If it is yours, call Safaricom."),
+    "13": Words(_ASK_SHOP, "M-Pesa does not know one of the two accounts. Check shortcode and till under [mpesa]."),
+    "14": Words(_ASK_SHOP, "M-Pesa does not know one of the two accounts. Check shortcode and till under [mpesa]."),
     "17": Words(
         "You were just asked to pay the same amount. Wait two minutes, then try again.",
         "M-Pesa allows the same amount from one phone once in two minutes. Nothing to do.",
@@ -71,14 +68,72 @@ _WORDS = {
     ),
 }
 
+# Of organisation APIs and C2B validation alone, or with another meaning there than after a prompt (Daraja portal).
+_INITIATOR = "initiator or initiator_password under [mpesa] is wrong, or certificate_file is not this environment's."
+_ROLE = "The API initiator lacks a role: give it one for this in the M-Pesa portal (status, reversals, B2C)."
+_BACK_OFF = "M-Pesa's gateway is too busy. It is tried again by itself."
+_NOT_NOW = "M-Pesa can't do this just now. Please ask the shop again later."
+_NOT_DONE = "M-Pesa could not do this. The shop has been told."
+_TURNED_AWAY = "M-Pesa did not take this payment. Check what you typed, or ask the shop."
+_ORG_WORDS = {
+    "0": Words("Done.", "Done."),
+    "1": Words(_NOT_NOW, "The M-Pesa account holds too little for this. Move money into the utility account."),
+    "2": Words(_NOT_DONE, "The amount is below M-Pesa's smallest: KSh 10 for a pay-out. Give it back in cash."),
+    "11": Words(_NOT_DONE, "The paying account is not active. Call Safaricom."),
+    "12": Words(_NOT_DONE, "The receiving account is not active. Pay to another number, or in cash."),
+    "13": Words(_NOT_DONE, "M-Pesa does not know the paying account. Check shortcode under [mpesa]."),
+    "14": Words(_NOT_DONE, "M-Pesa does not know the receiving account. Check the phone number."),
+    "15": Words(_NOT_NOW, "M-Pesa has this request already. See on the statement how it ended; don't send it again."),
+    "17": Words(_NOT_NOW, "The same amount went to this phone less than two minutes ago. Wait, then try again."),
+    "18": Words(_NOT_DONE, f"M-Pesa does not accept the initiator's password: {_INITIATOR}"),
+    "20": Words(_NOT_DONE, f"M-Pesa does not know the initiator: {_INITIATOR}"),
+    "21": Words(_NOT_DONE, _ROLE),
+    "22": Words(_NOT_DONE, f"{_ROLE} Or it is not active: see its state there."),
+    "26": Words(_NOT_NOW, _BACK_OFF),
+    "2001": Words(_NOT_DONE, f"M-Pesa does not accept the initiator: {_INITIATOR}"),
+    "2006": Words(_NOT_DONE, "An M-Pesa account rule said no; the account may be inactive. Call Safaricom."),
+    "2028": Words(_NOT_DONE, "This short code may not do that. Ask Safaricom to add that product."),
+    "2040": Words(
+        "This number is not registered with M-Pesa. Give the shop another.",
+        "The number is not registered with M-Pesa: pay to another one, or in cash.",
+    ),
+    "8006": Words(_NOT_DONE, "The initiator is locked. Unlock it in the M-Pesa portal, then mend initiator_password."),
+    "R000001": Words("Your money was sent back before.", "It was reversed before. Nothing to do."),
+    "R000002": Words(_NOT_DONE, "M-Pesa does not know this receipt as one to reverse. Compare with the statement."),
+    "C2B00011": Words(_TURNED_AWAY, "We turned the payment away: the phone number was not valid."),
+    "C2B00012": Words(
+        "The account number was not right. Look at it on the WiFi page and pay again.",
+        "We turned the payment away: nobody knows that account number.",
+    ),
+    "C2B00013": Words(
+        "The amount was not right. Look at the price on the WiFi page and pay again.",
+        "We turned the payment away: the amount was not valid.",
+    ),
+    "C2B00014": Words(_TURNED_AWAY, "We turned the payment away: the payer's details were not valid."),
+    "C2B00015": Words(_TURNED_AWAY, "We turned the payment away: it was for another short code."),
+    "C2B00016": Words(_TURNED_AWAY, "We turned the payment away. The journal tells why."),
+    **{str(code): Words(_NOT_NOW, _BACK_OFF) for code in (*range(100_000_000, 100_000_012), 100_000_100)},
+}
+
 FINAL_FAILURES = frozenset(_WORDS) - {"0", "4999"}
 
 
-def explain(result_code: str, result_desc: str = "") -> Words:
-    """The words for a result code; a code nobody has told us about still gets a next step."""
-    known = _WORDS.get(result_code)
-    if known is not None:
-        return known
+def explain(
+    result_code: str, result_desc: str = "", language: str = "en", api: Literal["prompt", "org"] = "prompt"
+) -> Words:
+    """The words for a result code; a code nobody has told us about still gets a next step.
+
+    `language`: en or sw. `api`: a code may mean one thing after a prompt (2001: wrong PIN) and another when the
+    organisation APIs say it (2001: wrong initiator); a code that one of them does not have is looked up at the other.
+    """
+    is_swahili = language.partition("-")[0] == "sw"
+    tables = (WORDS_SW, ORG_WORDS_SW) if is_swahili else (_WORDS, _ORG_WORDS)
+    for table in tables if api == "prompt" else reversed(tables):
+        if result_code in table:
+            return table[result_code]
+    if is_swahili:
+        told = f' Inasema: "{result_desc}".' if result_desc else ""
+        return Words(UNKNOWN_SW.guest, UNKNOWN_SW.owner.format(code=result_code or "isiyotajwa", told=told))
     told = f' It says: "{result_desc}".' if result_desc else ""
     return Words(
         "M-Pesa did not confirm this payment. If an M-Pesa text says you paid, show it to the shop. "

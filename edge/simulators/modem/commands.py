@@ -25,6 +25,10 @@ class Trouble(Exception):
         self.line = line
 
 
+class Hang(Exception):
+    """The command never ends."""
+
+
 def cms(code: int) -> str:
     """The final line of a failed text."""
     return f"+CMS ERROR: {code}"
@@ -166,13 +170,16 @@ class Commands:
         return _by_kind(kind, "+CSMS: (0,1)", f"+CSMS: {self._handset.volatile.service},1,1,1")
 
     def _memories(self, kind: str, given: str) -> list[str]:
-        volatile, held = self._handset.volatile, len(self._handset.memory)
+        """Of reading and deleting, of writing, of arrivals: those not named stay."""
+        handset = self._handset
         if kind == "=":
             chosen = [self._name(name, MEMORIES) for name in given.split(",")[:3]]
-            first, second, third = (*chosen, *volatile.memories[len(chosen) :])
-            volatile.memories = (first, second, third)
-            return ["+CPMS: " + ",".join([f"{held},30"] * 3)]
-        full = ",".join(f'"{name}",{held},30' for name in volatile.memories)
+            first, second, third = (*chosen, *handset.volatile.memories[len(chosen) :])
+            handset.volatile.memories = (first, second, third)
+        told = [(name, len(handset.memories[name]), handset.room[name]) for name in handset.volatile.memories]
+        if kind == "=":
+            return ["+CPMS: " + ",".join(f"{held},{room}" for _, held, room in told)]
+        full = ",".join(f'"{name}",{held},{room}' for name, held, room in told)
         return _by_kind(kind, '+CPMS: ("SM","ME"),("SM","ME"),("SM","ME")', f"+CPMS: {full}")
 
     def _routing(self, kind: str, given: str) -> list[str]:
@@ -189,27 +196,35 @@ class Commands:
         return _by_kind(kind, f"+CNMI: {offered}", "+CNMI: " + ",".join(map(str, volatile.routing)))
 
     def _list(self, kind: str, given: str) -> list[str]:
+        handset = self._handset
         if kind == "=?":
             return ["+CMGL: (0-4)"]
+        if handset.list_hangs:
+            raise Hang
+        if handset.list_error is not None:
+            raise Trouble(cms(handset.list_error))
         wanted = self._number(given or "0", range(5))
         lines = []
-        for slot, stored in sorted(self._handset.memory.items()):
+        for slot, stored in handset.listed(handset.volatile.memories[0]):
             if wanted in (4, stored.state):
-                lines += [f"+CMGL: {slot},{_header(stored)}", stored.pdu]
+                lines += [f"+CMGL: {slot},{_header(stored)}", handset.garbled.get(slot, stored.pdu)]
         return lines
 
     def _read(self, kind: str, given: str) -> list[str]:
-        stored = self._handset.memory.get(self._slot(given))
+        slot = self._slot(given)
+        if slot in self._handset.damaged_slots:
+            raise Hang
+        stored = self._handset.memories[self._handset.volatile.memories[0]].get(slot)
         return [] if stored is None else [f"+CMGR: {_header(stored)}", stored.pdu]
 
     def _delete(self, kind: str, given: str) -> list[str]:
+        memory = self._handset.volatile.memories[0]
         if kind == "=?":
-            return ["+CMGD: (1-30),(0-4)"]
+            return [f"+CMGD: (1-{self._handset.room[memory]}),(0-4)"]
+        if self._handset.delete_error is not None:
+            raise Trouble(cms(self._handset.delete_error))
         slot, _, which = given.partition(",")
-        if which.strip() == "4":
-            self._handset.memory.clear()
-        else:
-            self._handset.memory.pop(self._slot(slot), None)
+        self._handset.empty(memory, None if which.strip() == "4" else self._slot(slot))
         return []
 
     def _slot(self, given: str) -> int:

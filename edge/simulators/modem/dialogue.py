@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from edge.errors import BadInput
-from edge.simulators.modem.commands import Commands, Trouble, cms
+from edge.simulators.modem.commands import Commands, Hang, Trouble, cms
 from edge.simulators.modem.handset import Handset, Step
 from edge.simulators.modem.line import PtyLine, Unplugged
 from edge.tpdu import Submit, decode_submit
@@ -19,10 +19,13 @@ BASIC = re.compile(r"(?:&F\d?|E[01]?|V[01]?|Q0?|Z\d?|S\d+=\d+|X\d|&[CDW]\d?)*", 
 class Dialogue:
     """Typed octets in, answers out: a command line until CR, a PDU until Ctrl-Z."""
 
-    def __init__(self, handset: Handset, line: PtyLine, log: Callable[[str], object]) -> None:
+    def __init__(
+        self, handset: Handset, line: PtyLine, log: Callable[[str], object], after: Callable[[], object]
+    ) -> None:
         self._handset = handset
         self._line = line
         self._log = log
+        self._after = after  # each command that went well
         self._commands = Commands(handset)
         self._typed = bytearray()
         self._expected = -1  # octets of the TPDU to come; below zero: no PDU is awaited
@@ -59,6 +62,9 @@ class Dialogue:
                 self._offer_prompt(command)
             else:
                 self._answer(self._run(command))
+                self._after()
+        except Hang:
+            self._log(f"hangs at {command!r}")
         except Trouble as trouble:
             self._answer([], trouble.line)
 
@@ -146,7 +152,7 @@ class Dialogue:
         handset = self._handset
         submit = _read(pdu, length)
         if self._keeps:
-            self._answer([f"+CMGW: {handset.store(pdu, length) or 0}"])
+            self._answer([f"+CMGW: {handset.store(pdu, length, handset.volatile.memories[1], state=2) or 0}"])
             return
         self._gossip()
         if handset.silent:

@@ -5,9 +5,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
-from edge.tpdu import Content, Submit, join_text
+from edge.tpdu import Content, Pdu, Submit, join_text
 
-MEMORY_SLOTS = 30
+ROOM = {"SM": 30, "ME": 23}  # entries that the SIM and the modem hold
 Step = Literal["", "command", "prompt", "hand-over"]
 
 
@@ -85,8 +85,16 @@ class Handset:
         self.prompt_delay_s = 0.0
         self.delivery_reports = False
 
+        self.list_hangs = False  # +CMGL never ends
+        self.damaged_slots: set[int] = set()  # +CMGR of them never ends
+        self.list_error: int | None = None  # +CMS ERROR instead of the list
+        self.delete_error: int | None = None
+        self.garbled: dict[int, str] = {}  # what +CMGL, not +CMGR, says in place of these slots' PDUs
+
         self.volatile = Volatile()
-        self.memory: dict[int, Stored] = {}
+        self.memories: dict[str, dict[int, Stored]] = {"SM": {}, "ME": {}}
+        self.room = dict(ROOM)
+        self.held_back: deque[Pdu] = deque()  # at the message centre, until there is room
         self.sent: list[SentSms] = []
         self.segments: list[Segment] = []
         self.commands: deque[str] = deque(maxlen=1000)  # as they came
@@ -94,6 +102,11 @@ class Handset:
         self._open_texts: dict[tuple[str, int, int], dict[int, Segment]] = {}
         self._last_reference = 0
         self.changed = threading.Condition()
+
+    @property
+    def memory(self) -> dict[int, Stored]:
+        """The SIM's own texts by their slots."""
+        return self.memories["SM"]
 
     @property
     def echo(self) -> bool:
@@ -151,12 +164,33 @@ class Handset:
         del self._open_texts[key]
         return [parts[number] for number in sorted(parts)]
 
-    def store(self, pdu: str, length: int) -> int | None:
-        """Keep a received text in the first free slot, from 1; None when the memory is full."""
-        free = next((slot for slot in range(1, MEMORY_SLOTS + 1) if slot not in self.memory), None)
-        if free is not None:
-            self.memory[free] = Stored(pdu, length)
-        return free
+    def store(self, pdu: str, length: int, memory: str = "", state: int = 0) -> int | None:
+        """Keep a text in the first free slot, from 1, of the memory for arrivals; None when that is full."""
+        with self.changed:
+            memory = memory or self.volatile.memories[2]
+            slots = self.memories[memory]
+            free = next((slot for slot in range(1, self.room[memory] + 1) if slot not in slots), None)
+            if free is not None:
+                slots[free] = Stored(pdu, length, state)
+                self.changed.notify_all()
+            return free
+
+    def listed(self, memory: str) -> list[tuple[int, Stored]]:
+        """What stands in this memory, in the order of its slots."""
+        with self.changed:
+            return sorted(self.memories[memory].items())
+
+    def empty(self, memory: str, slot: int | None) -> None:
+        """Delete one entry, or all of them."""
+        with self.changed:
+            for gone in [slot] if slot is not None else list(self.memories[memory]):
+                self.memories[memory].pop(gone, None)
+            self.changed.notify_all()
+
+    def wait_for_empty(self, timeout_s: float = 10.0) -> bool:
+        """Wait until no memory holds a text and none is held back; False when time ran out."""
+        with self.changed:
+            return self.changed.wait_for(lambda: not any(self.memories.values()) and not self.held_back, timeout_s)
 
     def wait_for_sent(self, count: int, timeout_s: float = 10.0) -> bool:
         """Wait until so many whole texts were sent; False when time ran out."""

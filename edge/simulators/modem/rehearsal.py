@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
+from edge.simulators.modem.control import TextDoor
 from edge.simulators.modem.simulator import ModemSimulator
 from edge.values.msisdn import mask_msisdn
 
@@ -14,11 +16,16 @@ def serve(
     pin: str = "",
     delay_s: float = 1.5,
 ) -> None:
-    """Answer as a modem would until interrupted; `link` is a name for the port that stays. Seconds a text: delay_s."""
+    """Answer as a modem would until interrupted; `link` is a name for the port that stays. Seconds a text: delay_s.
+
+    With a link, texts to it come in at a socket beside it: `<link>.texts`.
+    """
     simulator = ModemSimulator(link, log=log)
     simulator.pin, simulator.delay_s, simulator.delivery_reports = pin, delay_s, True
-    with simulator:
-        for line in _introduce(simulator):
+    with ExitStack() as closing:
+        closing.enter_context(simulator)
+        door = closing.enter_context(TextDoor(simulator, link.with_name(link.name + ".texts"))) if link else None
+        for line in _introduce(simulator, door):
             log(line)
         try:
             tell_texts(simulator, log)
@@ -26,12 +33,15 @@ def serve(
             log("Modem simulator stopped")
 
 
-def _introduce(simulator: ModemSimulator) -> list[str]:
+def _introduce(simulator: ModemSimulator, door: TextDoor | None) -> list[str]:
     sim = f"its SIM asks for PIN {simulator.pin}" if simulator.pin else "its SIM has no PIN"
     return [
         f"Modem simulator at {simulator.port}",
         f"{simulator.manufacturer} {simulator.model}, IMEI {simulator.imei}, on {simulator.operator}; {sim}",
         f"A text takes {simulator.delay_s:g} s and goes nowhere: it is shown here.",
+        f"To text it: edge simulate text --to {door.path} MPESA 'the words'"
+        if door is not None
+        else "To text it, start it with --link.",
         "Ctrl-C stops it.",
     ]
 

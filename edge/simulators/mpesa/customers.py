@@ -19,6 +19,7 @@ class Customer:
     balance: Literal["absent", "no_value"] = "absent"
     reordered: bool = False
     receipt: str | None = None
+    name: str = ""  # as M-Pesa knows the payer; else one that goes with the number
     code: int | str = "E9001"  # what `unknown_code` ends with
 
 
@@ -63,3 +64,13 @@ def by_last_digit(msisdn: str, delay_s: float = 0.0) -> Customer:
     kinds: dict[str, Kind] = {"7": "cancels", "8": "no_money"}
     last = msisdn[-1:]
     return Customer(kinds.get(last, "pays"), delay_s=delay_s, callbacks=2 if last == "9" else 1)
+
+
+FIRST_NAMES = ("JANE", "ASHA", "JUMA", "WANJIKU", "OTIENO", "KAMAU", "FATUMA", "MUTUA", "CHEBET", "BARAKA")
+LAST_NAMES = ("DOE", "MWANGI", "ODHIAMBO", "HASSAN", "NJOROGE", "KIPROTICH", "ACHIENG", "MUSYOKA", "WAFULA", "NYAMBURA")
+
+
+def name_of(msisdn: str) -> str:
+    """The same name for the same number, always."""
+    digits = sum(int(digit) * place for place, digit in enumerate(msisdn, 1) if digit.isdecimal())
+    return f"{FIRST_NAMES[digits % 10]} {LAST_NAMES[digits // 10 % 10]}"

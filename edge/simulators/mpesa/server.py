@@ -78,20 +78,25 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def post_callback(url: str, shortcode: str, body: dict[str, Any], timeout_s: float = 10.0) -> int | None:
-    """Post to exactly this address, once, with M-Pesa's headers; None when nobody answered."""
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    target = url.split(parts.netloc, 1)[1].partition("#")[0] or "/"
-    headers = {
-        "Content-Type": "application/json;charset=UTF-8",
-        "BusinessShortCode": shortcode,
-        "Connection": "close",
-    }
+    """Post how a checkout ended, once, with the header that M-Pesa sends with it; None when nobody answered."""
+    found = post(url, body, {"BusinessShortCode": shortcode}, timeout_s)
+    return None if found is None else found[0]
+
+
+def post(
+    url: str, body: dict[str, Any], more_headers: dict[str, str] | None = None, timeout_s: float = 10.0
+) -> tuple[int, bytes] | None:
+    """Post to exactly this address, once; status and body of the answer, None when nobody answered in time."""
+    headers = {"Content-Type": "application/json;charset=UTF-8", **(more_headers or {}), "Connection": "close"}
     try:
+        parts = urlsplit(url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        target = url.split(parts.netloc, 1)[1].partition("#")[0] or "/"
         connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
         try:
             connection.request("POST", target, json.dumps(body), headers)
-            return connection.getresponse().status
+            answer = connection.getresponse()
+            return answer.status, answer.read(BODY_LIMIT)
         finally:
             connection.close()
     except (OSError, http.client.HTTPException, ValueError):

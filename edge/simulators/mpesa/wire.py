@@ -40,6 +40,60 @@ PUSH_FIELDS = (
     ("Remarks", "TransactionDesc", r"[^@#&<>]{1,13}"),
 )
 QUERY_FIELDS = (*PUSH_FIELDS[:3], ("CheckoutRequestID", "CheckoutRequestID", r"\S+"))
+_ADDRESS = r"https?://[!-;=?-~]+"
+REGISTER_FIELDS = (
+    ("ShortCode", "ShortCode", r"[0-9]{5,7}"),
+    ("ResponseType", "ResponseType", r"Completed|Cancelled"),
+    ("ConfirmationURL", "ConfirmationURL", _ADDRESS),
+    ("ValidationURL", "ValidationURL", _ADDRESS),
+)
+SIMULATE_FIELDS = (
+    ("ShortCode", "ShortCode", r"[0-9]{5,7}"),
+    ("CommandID", "CommandID", r"CustomerPayBillOnline|CustomerBuyGoodsOnline"),
+    ("Amount", "Amount", r"[1-9][0-9]{0,5}"),
+    ("Msisdn", "Msisdn", r"254[17][0-9]{8}"),
+)
+_RETURNING = (
+    ("Remarks", "Remarks", r"[^@#&<>]{2,100}"),
+    ("QueueTimeOutURL", "QueueTimeOutURL", _ADDRESS),
+    ("ResultURL", "ResultURL", _ADDRESS),
+)
+_CREDENTIAL = ("SecurityCredential", "SecurityCredential", r"[A-Za-z0-9+/]{342}==")
+STATUS_FIELDS = (
+    ("Initiator", "Initiator", r"\S+"),
+    _CREDENTIAL,
+    ("CommandID", "CommandID", r"TransactionStatusQuery"),
+    ("PartyA", "PartyA", r"[0-9]{5,12}"),
+    ("IdentifierType", "IdentifierType", r"[124]"),
+    *_RETURNING,
+)
+BALANCE_FIELDS = (
+    ("Initiator", "Initiator", r"\S+"),
+    _CREDENTIAL,
+    ("CommandID", "CommandID", r"AccountBalance"),
+    ("PartyA", "PartyA", r"[0-9]{5,7}"),
+    ("IdentifierType", "IdentifierType", r"4"),
+    *_RETURNING,
+)
+REVERSAL_FIELDS = (
+    ("Initiator", "Initiator", r"\S+"),
+    _CREDENTIAL,
+    ("CommandID", "CommandID", r"TransactionReversal"),
+    ("TransactionID", "TransactionID", r"[A-Z0-9]{6,20}"),
+    ("Amount", "Amount", r"[1-9][0-9]{0,5}"),
+    ("ReceiverParty", "ReceiverParty", r"[0-9]{5,7}"),
+    ("RecieverIdentifierType", "RecieverIdentifierType", r"11"),
+    *_RETURNING,
+)
+B2C_FIELDS = (
+    ("InitiatorName", "InitiatorName", r"\S+"),
+    _CREDENTIAL,
+    ("CommandID", "CommandID", r"BusinessPayment|SalaryPayment|PromotionPayment"),
+    ("Amount", "Amount", r"[1-9][0-9]{1,5}"),
+    ("PartyA", "PartyA", r"[0-9]{5,7}"),
+    ("PartyB", "PartyB", r"254[17][0-9]{8}"),
+    *_RETURNING,
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +131,17 @@ class Asked:
     checkout_request_id: str
     status: int
     answer: dict[str, Any] = field(default_factory=dict)
+    at_s: float = 0.0  # by the monotonic clock
+
+
+@dataclass(frozen=True)
+class Posted:
+    """One C2B notice or organisation result that was posted; status None when nobody answered."""
+
+    kind: str  # validation, confirmation, result, timeout
+    url: str
+    body: dict[str, Any]
+    status: int | None
 
 
 @dataclass(frozen=True)
@@ -140,6 +205,10 @@ class Names:
         prefix = chr(ord("A") + day.year - 2006) + chr(ord("A") + day.month - 1)
         prefix += (string.digits + string.ascii_uppercase)[day.day]
         return self._unique(lambda _: prefix + self._letters(string.ascii_uppercase + string.digits, 7))
+
+    def conversation_id(self, now: datetime) -> str:
+        """AG_, Nairobi day, 20 hex."""
+        return f"AG_{now.astimezone(NAIROBI):%Y%m%d}_{self._letters('0123456789abcdef', 20)}"
 
     def chance(self, share: float) -> bool:
         return self._random.random() < share

@@ -1,0 +1,153 @@
+"""A checkout's end: paid, once, with everything that follows from it; or failed, from which paid is still reachable."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from edge import texts
+from edge.database import transaction
+from edge.domain import access, asking, books, events, messages, receipts, renewal
+from edge.models import Grant, Payment
+from edge.money_models import Receipt
+from edge.values.arrival import Arrival
+from edge.values.codes import mask_code
+from edge.values.duration import show_duration
+from edge.values.money import show_money, whole_units
+from edge.values.msisdn import mask_msisdn
+
+CLOSED_FOR_GOOD = ("paid", "reversed")
+PROVEN = ("query", "status", "statement", "staff")  # nobody needs to be asked again
+
+
+@transaction
+def settle(
+    payment: Payment, code: str | None, witness: str, now: datetime, *, credit: Sequence[Receipt] = (),
+) -> str:  # fmt: skip
+    """Paid is one conditional UPDATE that counts its rows; grant, books, text and event are in its transaction.
+
+    `code`: the receipt, None until one is known. `credit`: held receipts that pay for it together, instead of one.
+    Returns what came of it in a few words: `paid`, `already paid` …
+    """
+    known = None if code is None else receipts.find(code, payment.provider)
+    if code is not None and _is_anothers(code, known, payment):
+        asking.hint(payment, now)
+        return "receipt belongs to another payment"
+    if code is None and not credit:
+        known = receipts.waiting_for(payment, now)
+        code = None if known is None else known.code
+    won = (
+        Payment.update(
+            state="paid", paid_at=now, closed_at=now, witness=witness, receipt=code, result_code="0",
+            confirmed_at=now if witness in PROVEN else None,
+        )
+        .where(Payment.id == payment.id, Payment.state.not_in(CLOSED_FOR_GOOD))
+        .execute()
+    )  # fmt: skip
+    if won != 1:
+        if code is not None:  # asked first, told later
+            _learn_receipt(Payment.get_by_id(payment.id), code, witness, now)
+        return "already paid"
+    payment = Payment.get_by_id(payment.id)
+    if credit:
+        receipts.allot(list(credit), payment, now)
+    elif code is not None:
+        receipts.take(payment, code, known, witness, now)
+    else:
+        _book_without_receipt(payment, now)
+    grant = _let_in(payment, now)
+    asking.cancel_questions(payment, now)
+    if witness not in PROVEN:
+        asking.promise_confirmation(payment, now)
+    events.record(
+        "payment.processed", now, payment=payment.id, phone=mask_msisdn(payment.msisdn), plan=grant.plan.name,
+        amount=whole_units(payment.amount_cents), receipt=code, username=mask_code(grant.username), witness=witness,
+    )  # fmt: skip
+    return "paid"
+
+
+def _is_anothers(code: str, known: Receipt | None, payment: Payment) -> bool:
+    if known is not None and known.payment_id not in (None, payment.id) and known.used_cents > 0:
+        return True
+    return bool(Payment.select().where(Payment.receipt == code, Payment.id != payment.id).exists())
+
+
+def _learn_receipt(payment: Payment, code: str, witness: str, now: datetime) -> None:
+    """What was asked first may learn its receipt later. Another receipt is other money: it came twice."""
+    arrival = Arrival(code, payment.amount_cents, payment.provider, payment.msisdn)
+    if payment.receipt is None and payment.state == "paid":
+        receipts.adopt(payment, arrival, witness, now)
+    elif payment.receipt == code:
+        receipts.note(arrival, witness, now)
+    elif payment.state in CLOSED_FOR_GOOD:
+        row = receipts.note(arrival, witness, now)
+        row.put(payment=row.payment_id or payment.id)
+        receipts.hold(row, f"payment {payment.id} was paid already, with {payment.receipt or 'no receipt'}", now)
+
+
+def _book_without_receipt(payment: Payment, now: datetime) -> None:
+    books.record(
+        "sale", payment.provider, payment.amount_cents, payment.amount_cents, now, plan_id=payment.plan_id,
+        payment_id=payment.id, staff_id=payment.staff_id, shift_id=payment.shift_id,
+    )  # fmt: skip
+
+
+def _let_in(payment: Payment, now: datetime) -> Grant:
+    """The right that was bought: a new one, or the one that a text's word opened before."""
+    opened: Grant | None = Grant.get_or_none(Grant.payment == payment)
+    if opened is not None and opened.why_ended != "unverified":
+        opened.put(provisional=False)
+        return Grant.get_by_id(opened.id)
+    if opened is not None:  # it was taken back for want of proof, and here is the proof
+        opened.put(payment=None)
+    grant = access.promise(payment, now)
+    in_force = renewal.join(grant, now)
+    if payment.msisdn:
+        is_new = in_force.id == grant.id
+        text = receipt_text(payment, grant) if is_new else renewal.text(payment, in_force, now)
+        messages.promise(payment.msisdn, text, now, payment)
+    return in_force
+
+
+@transaction
+def close(payment: Payment, state: str, code: str, now: datetime) -> bool:
+    """`failed` or `expired`; False when it was no longer open."""
+    open_one = (Payment.id == payment.id, Payment.state.in_(Payment.OPEN))
+    changed = Payment.update(state=state, result_code=code, closed_at=now).where(*open_one).execute()
+    return bool(changed == 1)
+
+
+@transaction
+def fail(payment: Payment, code: str, words: str, now: datetime) -> bool:
+    """M-Pesa says no: told to those who watch, and what a text opened for it ends. False when it was not open."""
+    withdraw(payment, words, now)
+    if not close(payment, "failed", code, now):
+        return False
+    events.record(
+        "payment.failed", now, payment=payment.id, phone=mask_msisdn(payment.msisdn), plan=payment.plan.name,
+        amount=whole_units(payment.amount_cents), words=words,
+    )  # fmt: skip
+    return True
+
+
+@transaction
+def withdraw(payment: Payment, words: str, now: datetime) -> None:
+    """M-Pesa denies it, or nobody confirmed it in time: what a text opened ends."""
+    for grant in list(Grant.select().where(Grant.payment == payment, Grant.provisional, Grant.state == "live")):
+        access.end(grant, "unverified", now)
+        events.record(
+            "payment.not_verified", now, payment=payment.id, phone=mask_msisdn(payment.msisdn),
+            username=mask_code(grant.username), words=words,
+        )  # fmt: skip
+
+
+def receipt_text(payment: Payment, grant: Grant) -> str:
+    """The guest's text, in one segment: the shop's name gives way, the code never."""
+
+    def say(shop: str) -> str:
+        catalogue = texts.Catalogue()
+        catalogue.configure(texts.catalogue.language, shop)
+        return catalogue.say(
+            "sms.receipt" if payment.receipt else "sms.receipt_unknown", amount=show_money(payment.amount_cents),
+            receipt=payment.receipt, time=show_duration(grant.seconds), code=grant.username, pin=grant.password,
+        )  # fmt: skip
+
+    return messages.in_one_segment(say, texts.catalogue.shop)
