@@ -12,7 +12,7 @@ from edge.settings import Log
 NOUNS = {
     "init": "first_run", "run": "serving", "web": "serving", "worker": "serving", "demo": "demo",
     "simulate": "simulate", "doctor": "doctor", "router": "routers", "plan": "plans", "payment": "payments",
-    "voucher": "vouchers",
+    "books": "books", "voucher": "vouchers",
     "webhooks": "webhooks",
     "device": "devices", "modem": "modem",
     "queue": "queue", "workers": "workers", "staff": "staff", "sessions": "sessions",

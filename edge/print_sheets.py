@@ -12,11 +12,9 @@ import segno
 from fpdf import FPDF
 
 from edge.errors import BadInput
+from edge.values.slip import COLUMNS, PAPERS, ROWS, SHEET, Slip
 from edge.values.voucher_code import show_code
 
-PAPERS = ("a4", "58", "80")
-COLUMNS, ROWS = 3, 8
-SHEET = COLUMNS * ROWS  # vouchers on one A4 page
 _A4_W, _A4_H, _EDGE = 210.0, 297.0, 10.0  # millimetres
 _PRINTABLE = {"58": 48.0, "80": 72.0}  # what the printing head of such a roll reaches
 _MARK = 1.5  # half a cut mark
@@ -26,19 +24,6 @@ _CORE, _MONO = "Helvetica", "Courier"
 _DEJAVU = Path("/usr/share/fonts/truetype/dejavu")
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells each table of a font
-
-
-@dataclass(frozen=True)
-class Slip:
-    """What one voucher says: `url` is what its QR code opens, `lines` what is sold, until when, and how it works."""
-
-    code: str
-    plan: str
-    price: str
-    url: str
-    what: str = ""  # 1 hour, 500 MB
-    expires: str = ""
-    how: str = ""
 
 
 @dataclass(frozen=True)

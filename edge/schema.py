@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edge.database import db
 from edge.errors import EdgeError
+from edge.ledger_guards import LEDGER_GUARDS, LEDGER_GUARDS_POSTGRES
 from edge.models import TABLES, Batch, Breaker, JobMinute, Pause
 from edge.money_models import MONEY_TABLES
 from edge.network_models import NETWORK_TABLES
@@ -104,8 +105,12 @@ def _money_of_all_kinds() -> None:
         for column in columns:
             db.execute_sql(f"ALTER TABLE {table} ADD COLUMN {column}")
     db.create_tables(MONEY_TABLES)
-    for statement in MONEY_INDEXES:
+    for statement in (*MONEY_INDEXES, *_guards()):
         db.execute_sql(statement)
+
+
+def _guards() -> tuple[str, ...]:
+    return LEDGER_GUARDS if db.serves_one_machine else LEDGER_GUARDS_POSTGRES
 
 
 # A step takes the database from one version to the next; a new database is made from the models at once.
@@ -153,5 +158,5 @@ def create() -> None:
     """All tables, indexes and views, as this release knows them."""
     db.prepare_schema()
     db.create_tables((*TABLES, *NETWORK_TABLES, *MONEY_TABLES))
-    for statement in (*INDEXES, *NETWORK_INDEXES, *MONEY_INDEXES, *RADACCT, *VIEWS):
+    for statement in (*INDEXES, *NETWORK_INDEXES, *MONEY_INDEXES, *_guards(), *RADACCT, *VIEWS):
         db.execute_sql(statement)

@@ -340,6 +340,7 @@ def _check(settings: Settings) -> list[str]:
     faults.extend(_check_places(settings))
     faults.extend(_check_mpesa(settings.mpesa))
     faults.extend(_check_routers(settings.routers))
+    faults.extend(_check_paystack(settings.paystack))
     faults.extend(_check_log(settings.log))
     demand(_is_url(settings.telemetry.endpoint), "[telemetry] endpoint: like http://127.0.0.1:4318, or empty")
     return faults
@@ -398,6 +399,17 @@ def _check_mpesa(mpesa: Mpesa) -> list[str]:
         faults.append("[mpesa] unverified_limit: shillings, 0 for never; unverified_open: at least 1")
     if bool(mpesa.initiator) != bool(mpesa.initiator_password):
         faults.append("[mpesa] initiator: needs initiator_password, and the other way round")
+    return faults
+
+
+def _check_paystack(paystack: Paystack) -> list[str]:
+    faults = []
+    if paystack.secret_key and not paystack.email:
+        faults.append("[paystack] email: needed with secret_key; Paystack sends its receipts there")
+    if not paystack.base_url or not _is_url(paystack.base_url):
+        faults.append("[paystack] base_url: write it like https://api.paystack.co")
+    if not 0 < paystack.timeout_s <= 120:
+        faults.append("[paystack] timeout_s: a number of seconds from 1 to 120")
     return faults
 
 

@@ -22,6 +22,7 @@ from edge.own_address import reachable_at
 from edge.pages import (
     api,
     board,
+    books,
     by_hand,
     callbacks,
     callbacks_org,
@@ -170,6 +171,16 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/admin/vouchers/batches/<batch_id:int>/csv", vouchers.csv_of_batch, OWNER),
     Route("POST", "/admin/vouchers/batches/<batch_id:int>/paid", vouchers.paid_post, OWNER),
     Route("POST", "/admin/vouchers/batches/<batch_id:int>/void", vouchers.void_batch_post, OWNER),
+    Route("GET", "/admin/books", books.report_page, OWNER),
+    Route("GET", "/admin/books/slip", books.slip_page, TECH),
+    Route("GET", "/admin/books/csv", books.csv_download, OWNER),
+    Route("GET", "/admin/books/statements", books.statements_page, OWNER),
+    Route("POST", "/admin/books/statements", books.upload_post, OWNER),
+    Route("GET", "/admin/books/statements/<statement_id:int>", books.statement_page, OWNER),
+    Route("POST", "/admin/books/lines/<line_id:int>/follow", books.follow_post, OWNER),
+    Route("GET", "/admin/payments/<payment_id:int>/refund", books.refund_page, OWNER),
+    Route("POST", "/admin/payments/<payment_id:int>/refund", books.refund_post, OWNER),
+    Route("POST", "/admin/refunds/<refund_id:int>/settle", books.settle_refund_post, OWNER),
     Route("GET", "/admin/webhooks", webhooks.list_page, TECH),
     Route("GET", "/admin/webhooks/<inbox_id:int>", webhooks.call_page, TECH),
     Route("POST", "/admin/webhooks/<inbox_id:int>/replay", webhooks.replay_post, OWNER),
@@ -188,10 +199,10 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/admin/shifts/<shift_id:int>/expense", shifts.expense_post, STAFF),
     Route("POST", "/admin/shifts/<shift_id:int>/move", shifts.move_post, STAFF),
     Route("POST", "/admin/shifts/<shift_id:int>/close", shifts.close_post, STAFF),
-    Route("GET", "/admin/plans", plans.list_page, STAFF),
+    Route("GET", "/admin/plans", plans.list_page, TECH),
     Route("GET", "/admin/plans/new", plans.new_page, OWNER),
     Route("POST", "/admin/plans/new", plans.new_post, OWNER),
-    Route("GET", "/admin/plans/<plan_id:int>", plans.plan_page, STAFF),
+    Route("GET", "/admin/plans/<plan_id:int>", plans.plan_page, TECH),
     Route("POST", "/admin/plans/<plan_id:int>", plans.plan_post, OWNER),
     Route("POST", "/admin/plans/<plan_id:int>/sale", plans.sale_post, OWNER),
     Route("POST", "/admin/plans/<plan_id:int>/move", plans.move_post, OWNER),
@@ -285,6 +296,7 @@ def build(settings: Settings, routes: tuple[Route, ...] = ROUTES) -> Sealed:
     """The application for these settings. A route that names nobody cannot start."""
     app = Bottle()
     app.config["edge.settings"] = settings
+    environment.globals["takes_by_hand"] = by_hand.is_offered(settings)
     environment.globals["takes_paystack"] = bool(settings.paystack.secret_key and settings.paystack.email)
     for route in routes:
         if not route.who:

@@ -219,8 +219,8 @@ def ledger():
     """In memory: hundreds of short lives."""
     database.open_database(Path(":memory:"))
     schema.create()
-    for trigger in GUARDS:  # each life begins with empty books
-        db.execute_sql(f"DROP TRIGGER {trigger}")
+    for trigger in ("ledger_never_changes", "ledger_never_forgets", "ledger_only_grows"):
+        db.execute_sql(f"DROP TRIGGER IF EXISTS {trigger}")  # each life begins with empty books
     plans.configure("Africa/Nairobi", can_text=False)
     yield
     db.close()

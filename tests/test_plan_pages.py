@@ -85,14 +85,14 @@ def test_plans_are_hidden_shown_and_moved(njeri):
     assert njeri.get("/admin/plans/99").status == 404
 
 
-def test_a_cashier_reads_and_changes_nothing(settings):
-    wanjiku = Browser(build(settings))
-    wanjiku.sign_in("Wanjiku")
-    wanjiku.csrf = wanjiku.get("/admin/plans/1").field("csrf")
-    assert "1 hour" in wanjiku.get("/admin/plans").words
-    assert "Save" not in wanjiku.get("/admin/plans/1").words
+def test_a_technician_reads_and_changes_nothing(settings):
+    otieno = Browser(build(settings))
+    otieno.sign_in("Otieno")
+    otieno.csrf = otieno.get("/admin/plans/1").field("csrf")
+    assert "1 hour" in otieno.get("/admin/plans").words
+    assert "Save" not in otieno.get("/admin/plans/1").words
     for path in ("/admin/plans/new", "/admin/plans/1", "/admin/plans/1/sale", "/admin/plans/1/move"):
-        assert wanjiku.post(path, FORM).status == 403
+        assert otieno.post(path, FORM).status == 403
     assert Plan.get().name == "1 hour"
 
 

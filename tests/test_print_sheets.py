@@ -8,7 +8,8 @@ import zxingcpp
 
 from edge import print_sheets
 from edge.errors import BadInput
-from edge.print_sheets import SHEET, Slip, pdf
+from edge.print_sheets import pdf
+from edge.values.slip import SHEET, Slip
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PORTAL = "http://192.168.88.2:8080"

@@ -8,13 +8,14 @@ from zoneinfo import ZoneInfo
 import click
 
 from edge.cli.command import BoxGroup, asked, show, table
-from edge.domain import asking, payments, reports
+from edge.domain import asking, payments, refunds, reports
 from edge.domain.reports import Sale, Step
 from edge.errors import BadInput
 from edge.pages.staff_words import step_words
 from edge.pages.views import payment_view, show_instant
 from edge.values.money import show_money, whole_units
 from edge.values.msisdn import show_msisdn
+from edge.values.statement import read_amount
 from edge.worker import work_once
 
 
@@ -68,6 +69,31 @@ def recheck(which: str) -> None:
             work_once(told, ("payments",))
         words = f"M-Pesa will be asked about payment {sale.payment.id}; see edge payment show {sale.payment.id}"
         show({"payment": sale.payment.id, "asked": True}, lambda: iter([words]))
+
+
+@payment.command()
+@click.argument("which", metavar="ID|PHONE|RECEIPT|CODE")
+@click.option("--how", type=click.Choice(refunds.WAYS), default="cash", show_default=True)
+@click.option("--amount", help="In shillings, like 20 or 12.50; else all that is left of it.")
+@click.option("--words", default="", help="Why, for the books.")
+def refund(which: str, how: str, amount: str | None, words: str) -> None:
+    """Give the money of a payment back; when all of it goes back, access ends."""
+    with asked().box() as told:
+        sale = _find(which)
+        cents = refunds.refundable_cents(sale.payment) if amount is None else _cents(amount)
+        made = refunds.ask(sale.payment, cents, how, None, datetime.now(UTC), words)
+        if told.queue.mode == "inline":
+            work_once(told, ("payments",))
+        words = f"Refund {made.id}, {show_money(made.amount_cents)} of payment {sale.payment.id}: {made.state}"
+        document = {"refund": made.id, "payment": sale.payment.id, "state": made.state, "how": made.how}
+        show(document | {"amount": whole_units(made.amount_cents)}, lambda: iter([words]))
+
+
+def _cents(typed: str) -> int:
+    try:
+        return read_amount(typed)
+    except ValueError as reason:
+        raise BadInput(f"{reason}. It looks like 20 or 12.50.", "amount") from None
 
 
 def _find(which: str) -> Sale:

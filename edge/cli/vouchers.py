@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from edge import print_sheets
 from edge.cli.command import BoxGroup, asked, show, table
 from edge.domain import guest_codes, plans, vouchers, vouchers_listed
 from edge.errors import BadInput
@@ -15,8 +14,8 @@ from edge.models import Plan, Router
 from edge.money_models import Voucher
 from edge.pages import voucher_words
 from edge.pages.views import show_instant
-from edge.texts import catalogue
 from edge.values.money import show_money, whole_units
+from edge.values.slip import PAPERS
 from edge.values.voucher_code import show_code
 
 
@@ -58,8 +57,8 @@ def create(
 
 @voucher.command("list")
 @click.argument("batch", type=int, required=False)
-@click.option("--only", "state", type=click.Choice(vouchers_listed.STATES), help="Those alone.")
-def list_vouchers(batch: int | None, state: str | None) -> None:
+@click.option("--only", type=click.Choice(vouchers_listed.STATES), help="Those alone.")
+def list_vouchers(batch: int | None, only: str | None) -> None:
     """All batches; or the vouchers of BATCH."""
     with asked().box():
         now = datetime.now(UTC)
@@ -69,7 +68,7 @@ def list_vouchers(batch: int | None, state: str | None) -> None:
             rows = [_batch_row(one) for one in found]
             show({"batches": [_batch_view(one) for one in found]}, lambda: table(rows, heads))
             return
-        codes = list(vouchers_listed.whole(vouchers_listed.batch(batch, now).batch, now, state or ""))
+        codes = list(vouchers_listed.whole(vouchers_listed.batch(batch, now).batch, now, only or ""))
         shown = [(show_code(one.code), vouchers_listed.state_of(one, now), one.plan.name) for one in codes]
         show({"vouchers": [_view(one, now) for one in codes]}, lambda: table(shown, ("code", "state", "plan")))
 
@@ -121,7 +120,7 @@ def paid(batch: int) -> None:
 
 @voucher.command("print")
 @click.argument("batch", type=int)
-@click.option("--paper", type=click.Choice(print_sheets.PAPERS), default="a4", show_default=True)
+@click.option("--paper", type=click.Choice(PAPERS), default="a4", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="A PDF file.")
 def print_vouchers(batch: int, paper: str, output: Path) -> None:
     """Write those of BATCH that may still be used into a PDF: A4 to cut, or slips of 58 or 80 mm."""
@@ -129,8 +128,7 @@ def print_vouchers(batch: int, paper: str, output: Path) -> None:
         now = datetime.now(UTC)
         found = vouchers_listed.to_print(vouchers_listed.batch(batch, now).batch, now)
         portal = voucher_words.portal_address(told.web.public_url, told.web.host, told.web.port)
-        slips = [voucher_words.slip(one, portal) for one in found]
-        output.write_bytes(print_sheets.pdf(slips, catalogue.shop, paper, now))
+        output.write_bytes(voucher_words.pdf(found, portal, paper, now))
         line = f"{len(found)} vouchers are in {output}. Their QR codes open {portal}."
         show({"vouchers": len(found), "file": str(output), "portal": portal}, lambda: iter([line]))
 

@@ -11,6 +11,7 @@ from edge import jobs
 from edge.database import db, transaction
 from edge.domain import clock, disconnects, events, lanes
 from edge.models import Grant, Payment, Placement, Plan, Router
+from edge.money_models import Voucher
 from edge.radius_views import USED_BYTES, USED_S
 from edge.values.codes import mask_code
 from edge.values.msisdn import mask_msisdn
@@ -238,7 +239,7 @@ def _new_code() -> str:
     """Guest codes: 8 letters of 31, 39.6 bits, and unique among all there are."""
     while True:
         code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LETTERS))
-        if not Grant.any_where("UPPER(username) = ?", code):
+        if not Grant.any_where("UPPER(username) = ?", code) and not Voucher.any_where("code = ?", code):
             return code
 
 

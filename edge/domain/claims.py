@@ -110,8 +110,10 @@ def _claim_held(row: Receipt, who: Claimant, now: datetime) -> Claim:
         )  # fmt: skip
         return Claim("held", receipt=row)
     payment = matching.by_hand(plan, who.msisdn, now, mac=who.mac)
-    outcome = settlement.settle(payment, row.code if row.used_cents == 0 else None, "claim", now,
-                                credit=[] if row.used_cents == 0 else [row])  # fmt: skip
+    is_whole = receipts.is_whole(row)
+    outcome = settlement.settle(
+        payment, row.code if is_whole else None, "claim", now, credit=[] if is_whole else [row]
+    )  # fmt: skip
     if outcome != "paid":
         raise BadInput(say("paid.held"), "receipt")
     return Claim("his", Payment.get_by_id(payment.id), row)

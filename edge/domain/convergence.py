@@ -83,7 +83,9 @@ def _withdraw_ghost(grant_id: int, router_id: int, now: datetime) -> None:
 def end_used_up(over: Mapping[int, str], now: datetime) -> None:
     """Nothing is left of these grants, and why: time or data."""
     for grant_id, why in over.items():
-        access.end(Grant.get_by_id(grant_id), why, now)
+        grant = Grant.get_by_id(grant_id)
+        if access.left(grant, now).is_nothing:  # not so when he bought more since the router was asked
+            access.end(grant, why, now)
 
 
 def _promise_wanted(router_id: int, grant_ids: list[int], now: datetime) -> None:

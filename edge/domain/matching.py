@@ -71,7 +71,7 @@ def _by_account(row: Receipt) -> Payment | None:
 
 def is_its_own(payment: Payment, row: Receipt) -> bool:
     """The money of this checkout, told by another witness while its own receipt was not known yet."""
-    if payment.state != "paid" or payment.receipt is not None or payment.amount_cents != row.amount_cents:
+    if not receipts.awaits_receipt(payment) or payment.amount_cents != row.amount_cents:
         return False
     return receipts.is_of_its_time(payment, row, payment.paid_at)
 
@@ -195,7 +195,7 @@ def give_to(row: Receipt, plan: Plan, msisdn: str, now: datetime, *, staff_id: i
         raise BadInput(say("money.too_little", left=show_money(row.left_cents), price=show_money(price)), "plan")
     payment = by_hand(plan, msisdn, now, cents=price)
     payment.put(staff_id=staff_id)
-    is_whole = row.used_cents == 0  # a receipt stands on one payment; the rest of it on none
+    is_whole = receipts.is_whole(row)  # a receipt stands on one payment; the rest of it on none
     outcome = settlement.settle(
         payment, row.code if is_whole else None, "staff", now, credit=[] if is_whole else [row]
     )

@@ -17,8 +17,9 @@ _NUMBER = re.compile(r"WIFI([1-9][0-9]{0,17})-[0-9a-f]{16}")
 
 def reference_of(payment: Payment) -> str:
     """What we call this payment to its provider; for one that keeps our names, such as no other shop or box has."""
-    short = f"WIFI{payment.id}"
-    return f"{short}-{payment.trace[:16]}" if payment.provider in OF_OUR_MAKING else short
+    if payment.provider in OF_OUR_MAKING:
+        return f"WIFI{payment.id}-{payment.trace[:16]}"
+    return account_of(payment.id)
 
 
 def payment_of(reference: str, provider: str) -> Payment | None:

@@ -143,6 +143,17 @@ def is_payer(row: Receipt, msisdn: str) -> bool:
     return phone_fits(row.payer_shape, msisdn) is True
 
 
+def is_whole(row: Receipt) -> bool:
+    """Nothing was bought with it nor given back: it may stand on a payment as its receipt."""
+    return bool(row.used_cents == 0 and row.returned_cents == 0)
+
+
+def awaits_receipt(payment: Payment) -> bool:
+    """Paid, as M-Pesa said of the checkout itself, and under which receipt is not known yet."""
+    is_told = payment.state == "paid" and payment.witness in ("query", "callback")
+    return bool(is_told and payment.receipt is None)
+
+
 def is_of_its_time(payment: Payment, row: Receipt, paid_at: datetime) -> bool:
     """Could this be the money of this checkout, by M-Pesa's clock?"""
     return row.paid_at is None or bool(payment.created_at - TWO_CLOCKS <= row.paid_at <= paid_at + SAME_MONEY)

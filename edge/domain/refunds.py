@@ -3,8 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from peewee import fn
-
 from edge.database import db, transaction
 from edge.domain import books, events, org_requests, receipts, renewal, shifts
 from edge.errors import BadInput
@@ -153,12 +151,6 @@ def listen() -> None:
 def waiting() -> list[Refund]:
     """Refunds whose end is not known, oldest first."""
     return list(Refund.select().where(Refund.state.in_(OPEN)).order_by(Refund.created_at))
-
-
-def total_cents(payment: Payment) -> int:
-    """What went back of this payment's own money, in cents."""
-    done = Refund.select(fn.COALESCE(fn.SUM(Refund.amount_cents), 0))
-    return int(done.where(Refund.payment == payment, Refund.state == "done").tuples().get()[0])
 
 
 def _drawer(staff: Staff | None, amount_cents: int, now: datetime) -> int | None:

@@ -49,15 +49,11 @@ def in_force(grant: Grant) -> Grant:
 
 
 def _joinable(grant: Grant, now: datetime) -> Grant | None:
-    if grant.msisdn:
-        same = Grant.msisdn == grant.msisdn
-    elif grant.mac and not is_private(grant.mac):
-        same = (Grant.mac == grant.mac) & (Grant.msisdn == "")
-    else:
+    if not grant.msisdn:  # a device's address can be copied, and the old code is shown to whoever is joined
         return None
     found = Grant.select().where(
-        same, Grant.state == "live", Grant.plan == grant.plan_id, Grant.id != grant.id, ~Grant.provisional,
-        Grant.why.not_in(("import", "trial")),
+        Grant.msisdn == grant.msisdn, Grant.state == "live", Grant.plan == grant.plan_id, Grant.id != grant.id,
+        ~Grant.provisional, Grant.why.not_in(("import", "trial")),
     )  # fmt: skip
     fit = (old for old in list(found.order_by(Grant.id)) if _fits(grant, old))
     return next((old for old in fit if not _is_over(old, now) and not _is_for_another(grant, old, now)), None)

@@ -10,6 +10,7 @@ from peewee import JOIN, SQL, fn
 from edge.domain import checks
 from edge.errors import BadInput
 from edge.models import Event, Grant, Inbox, Job, Message, Payment, Placement, Plan, Router
+from edge.values.account import read_account
 from edge.values.msisdn import read_msisdn
 
 STALE_AFTER = timedelta(minutes=5)  # parts are asked every minute
@@ -111,6 +112,8 @@ def find_payments(typed: str, limit: int) -> list[Sale]:
         number = word.removeprefix(REFERENCE)
         if number.isascii() and number.isdigit() and len(number) < 10:
             ways.append(Payment.id == int(number))
+        elif (named := read_account(word)) is not None:
+            ways.append(Payment.id == named)
     either = ways[0]
     for way in ways[1:]:
         either = either | way
@@ -227,10 +230,14 @@ def _ending_steps(payment: Payment) -> list[Step]:
         data = {"receipt": payment.receipt, "witness": payment.witness}
         steps.append(Step(payment.paid_at, "paid", data))
     if payment.closed_at and payment.state in ("failed", "expired", "reversed"):
-        steps.append(Step(payment.closed_at, payment.state, {"code": payment.result_code}, bad=True))
+        steps.append(Step(payment.closed_at, payment.state, _why(payment), bad=True))
     if payment.confirmed_at and payment.witness != "query":
         steps.append(Step(payment.confirmed_at, "confirmed"))
     return steps
+
+
+def _why(payment: Payment) -> dict[str, str]:
+    return {"code": payment.result_code, "provider": payment.provider}
 
 
 def _grant_steps(grant: Grant) -> list[Step]:

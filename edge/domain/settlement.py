@@ -73,7 +73,7 @@ def _is_anothers(code: str, known: Receipt | None, payment: Payment) -> bool:
 def _learn_receipt(payment: Payment, code: str, witness: str, now: datetime) -> None:
     """What was asked first may learn its receipt later. Another receipt is other money: it came twice."""
     arrival = Arrival(code, payment.amount_cents, payment.provider, payment.msisdn)
-    if payment.receipt is None and payment.state == "paid":
+    if receipts.awaits_receipt(payment):
         receipts.adopt(payment, arrival, witness, now)
     elif payment.receipt == code:
         receipts.note(arrival, witness, now)

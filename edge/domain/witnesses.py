@@ -1,6 +1,6 @@
 """What the settings say of money, and how a text and M-Pesa's answer about a receipt become credit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from edge.domain import events, incoming_texts, matching, org_requests, provisional, receipts
@@ -17,7 +17,7 @@ class Rules:
     """What becomes of too little or too much, what a text alone may open, whether M-Pesa can be asked by receipt."""
 
     policy: str = "hold"
-    caps: provisional.Caps = provisional.Caps()
+    caps: provisional.Caps = field(default_factory=provisional.Caps)
     can_ask_by_receipt: bool = False
 
 

@@ -55,7 +55,7 @@ def instructions(payment: Payment, status: str, settings: Any) -> Instructions |
 
 def paid_page() -> str:
     """The form of `I already paid`."""
-    return _page({})
+    return _page({"receipt": "", "phone_number": ""})
 
 
 def paid_post() -> Any:

@@ -19,6 +19,8 @@ TODAY = "since midnight UTC, when it begins at 0 again"
 CALLS = {
     "callbacks": "Calls to a payment's own address.",
     "callbacks_unknown": "Calls to an address that nobody was given.",
+    "webhooks": "Signed calls of other providers.",
+    "webhooks_refused": "Calls to a provider's address that were not signed with our key, or too long.",
 }
 
 Labels = dict[str, str]

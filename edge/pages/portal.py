@@ -25,7 +25,7 @@ from edge.models import Grant, Plan, Router
 from edge.pages import portal_links, voucher_words
 from edge.pages.portal_links import LIMIT, is_his, printable, read_told, router_before, with_query
 from edge.pages.portal_status import CROWDED
-from edge.pages.rendering import render
+from edge.pages.rendering import environment, render
 from edge.texts import catalogue, say
 from edge.values.duration import show_duration
 from edge.values.sizes import show_bytes
@@ -63,7 +63,7 @@ class Shelf:
         self._macs: frozenset[str] = frozenset()
         self._renewing = threading.Lock()
 
-    def page(self, told: Mapping[str, str]) -> str:
+    def page(self, told: Mapping[str, str] | None = None) -> str:
         """As rendered within the last five seconds; for a little longer while it is rendered anew beside the guests.
 
         For whoever stands before the router that `told` names.
@@ -75,7 +75,7 @@ class Shelf:
                     self._render(shop)
         elif now >= self._until and self._renewing.acquire(blocking=False):
             threading.Thread(target=self._renew, args=(shop,), daemon=True).start()
-        if not self._routers:
+        if not self._routers or not told:
             return self._pages[None]
         host = portal_links.host_of(told.get("link-login-only", ""))
         return self._pages.get(self._routers.get(host), self._pages[None])
@@ -105,7 +105,8 @@ class Shelf:
 
 def _shop() -> tuple[Any, ...]:
     """What a page depends on beside its plans."""
-    return id(db.obj), catalogue.language, catalogue.shop, plans.shop.zone, plans.shop.can_text
+    ways = environment.globals["takes_by_hand"], environment.globals["takes_paystack"]
+    return id(db.obj), catalogue.language, catalogue.shop, plans.shop.zone, plans.shop.can_text, *ways
 
 
 _shelf = Shelf()

@@ -102,7 +102,7 @@ def _payment_page(payment: Payment, here: Here | None = None) -> str:
         words=told["now"] if told and told["now"] else _words(payment, view, connect),
         title=say(_title(view, told, payment)), back=back_link(payment), is_waiting=view["status"] in WAITING,
         by_hand=by_hand.instructions(payment, view["status"], request.app.config["edge.settings"]),
-        is_by_hand=payment.how == "hand",
+        is_by_hand=payment.how == "hand", provider=payment.provider,
     )  # fmt: skip
 
 

@@ -76,11 +76,13 @@ def step_words(step: Step) -> str:
     told: dict[str, Any] = {name: plain(value) for name, value in step.data.items() if name != "raw"}
     name = step.name
     if name == "paid":
-        told["witness"] = say("admin_story.callback" if told["witness"] == "callback" else "admin_story.query")
+        told["witness"] = _said(f"admin_story.{told['witness']}", plain(told["witness"]))
     elif name == "failed":
         if told["code"] == "push-refused":
             return say("admin_story.push_refused")
         told["words"] = explain(told["code"]).owner
+        if told.get("provider", "mpesa") != "mpesa":
+            return say("gateway.failed_owner", provider=part_name(told["provider"]), words=told["code"])
     elif name.startswith("call"):
         told["outcome"] = told["outcome"] or say("admin_story.unsettled")
     elif name == "granted":

@@ -68,12 +68,14 @@ def status_words(payment: Payment, status: str, grant: Grant | None = None) -> s
     why = f"_{grant.why_ended}" if grant is not None and grant.why_ended in ("data", "staff") else ""
     return say(
         f"status.{status}{why if status == 'ended' else ''}_more", amount=show_money(payment.amount_cents),
-        phone=show_msisdn(payment.msisdn), words=_why(payment.result_code),
+        phone=show_msisdn(payment.msisdn), words=_why(payment),
     )  # fmt: skip
 
 
-def _why(result_code: str) -> str:
-    return say("status.not_asked") if result_code == "push-refused" else explain(result_code).guest
+def _why(payment: Payment) -> str:
+    if payment.result_code == "push-refused":
+        return say("status.not_asked")
+    return explain(payment.result_code).guest if payment.provider == "mpesa" else say("gateway.failed")
 
 
 def show_instant(instant: datetime | None) -> str | None:

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from importlib import import_module
 
 from edge.domain import plans, vouchers_listed
 from edge.domain.vouchers import NotGood
 from edge.errors import BadInput
 from edge.money_models import Voucher
 from edge.own_address import reachable_at
-from edge.print_sheets import Slip
-from edge.texts import say
+from edge.texts import catalogue, say
 from edge.values import csv_safe
 from edge.values.duration import show_duration
 from edge.values.money import show_money
 from edge.values.sizes import show_bytes
+from edge.values.slip import Slip
 
 
 def why(reason: BadInput) -> str:
@@ -38,6 +39,13 @@ def what(voucher: Voucher) -> str:
     count = voucher.plan.bytes if voucher.bytes is None else voucher.bytes
     data = [] if count is None else [show_bytes(count)]
     return ", ".join([show_duration(voucher.seconds or voucher.plan.seconds), *data])
+
+
+def pdf(found: Iterable[Voucher], portal: str, paper: str, now: datetime) -> bytes:
+    """The vouchers on this paper; `portal` is the address that their QR codes begin with."""
+    # What draws takes 30 MB and half a second to bring in: only where somebody prints.
+    sheets = import_module("edge.print_sheets")
+    return bytes(sheets.pdf([slip(voucher, portal) for voucher in found], catalogue.shop, paper, now))
 
 
 def slip(voucher: Voucher, portal: str) -> Slip:

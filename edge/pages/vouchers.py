@@ -6,20 +6,20 @@ from typing import Any
 
 from bottle import HTTPResponse, request
 
-from edge import print_sheets
 from edge.domain import access, plans, vouchers, vouchers_listed
 from edge.errors import BadInput
 from edge.models import Grant, Router
 from edge.money_models import Voucher
 from edge.pages import frame, voucher_words
 from edge.pages.dashboard import HTML
-from edge.pages.voucher_words import csv_of, slip
-from edge.texts import catalogue, say
+from edge.pages.voucher_words import csv_of
+from edge.texts import say
 from edge.values.codes import mask_code
+from edge.values.slip import PAPERS, SHEET
 from edge.values.voucher_code import show_code
 
 HERE = "vouchers"
-PART = 10 * print_sheets.SHEET  # vouchers of one PDF: a small box draws them in some seconds
+PART = 10 * SHEET  # vouchers of one PDF: a small box draws them in some seconds
 BATCHES = 30
 FIELDS = ("plan", "count", "name", "seller", "prefix", "length", "value", "expires", "router", "sold")
 DONE = ("made", "void", "paid", "reissued")
@@ -139,7 +139,7 @@ def _batch_page(batch_id: int, fault: BadInput | None, status: int) -> HTTPRespo
     page = frame.page(
         "admin_voucher_batch.html", HERE, one=counted, rows=_rows(rows), shown=shown, states=vouchers_listed.STATES,
         next=rows[-1].id if len(rows) == vouchers_listed.PAGE else None, good=good, part=PART,
-        parts=range(1, -(-good // PART) + 1), papers=print_sheets.PAPERS,
+        parts=range(1, -(-good // PART) + 1), papers=PAPERS,
         fault="" if fault is None else str(fault), notice=_notice(), moment=voucher_words.moment,
         day=voucher_words.last_day,
     )  # fmt: skip
@@ -154,7 +154,7 @@ def _voucher_page(voucher: Voucher, fault: BadInput | None, status: int) -> HTTP
         "admin_voucher.html", HERE, voucher=voucher, state=state, is_owner=is_owner, grant=grant,
         code=show_code(voucher.code) if is_owner else mask_code(voucher.code), gives=voucher_words.what(voucher),
         left=access.left(grant, now) if grant is not None and state != "void" else None,
-        heir=Voucher.get_or_none(Voucher.reissue_of == voucher.id), papers=print_sheets.PAPERS,
+        heir=Voucher.get_or_none(Voucher.reissue_of == voucher.id), papers=PAPERS,
         fault="" if fault is None else str(fault), notice=_notice(), day=voucher_words.last_day,
         moment=voucher_words.moment,
     )  # fmt: skip
@@ -178,9 +178,7 @@ def _notice() -> str:
 def _pdf(found: list[Voucher], name: str) -> HTTPResponse:
     web = request.app.config["edge.settings"].web
     portal = voucher_words.portal_address(web.public_url, web.host, web.port)
-    body = print_sheets.pdf(
-        [slip(voucher, portal) for voucher in found], catalogue.shop, frame.asked("paper") or "a4", _now()
-    )
+    body = voucher_words.pdf(found, portal, frame.asked("paper") or "a4", _now())
     return HTTPResponse(body, 200, _attached(f"{name}.pdf", "application/pdf"))
 
 

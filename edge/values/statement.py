@@ -58,10 +58,6 @@ class Line:
     linked: str = ""
     account: str = ""
 
-    @property
-    def is_completed(self) -> bool:
-        return self.status.strip().lower() in ("", "completed", "complete", "success", "successful")
-
 
 @dataclass(frozen=True)
 class Unread:
@@ -93,13 +89,14 @@ def read_statement(raw: bytes) -> Told:
             "from the M-Pesa portal as CSV.", "file",
         )  # fmt: skip
     before, delimiter, heads, rest, offset = found
+    names = _names_of(heads)
     lines: list[Line] = []
     unread: list[Unread] = []
     for number, cells in _records(rest, delimiter, offset):
-        if not any(cell.strip() for cell in cells) or _names_of(cells) == _names_of(heads):
+        if cells == heads or not any(cell.strip() for cell in cells):
             continue  # blank, or the heads again on a new page
         try:
-            lines.append(_line(number, heads, cells, delimiter))
+            lines.append(_line(number, names, cells, delimiter))
         except ValueError as reason:
             unread.append(Unread(number, delimiter.join(cells)[:LONGEST_CELL], str(reason)))
     return Told(before, lines, unread)
@@ -150,6 +147,11 @@ def code_day(code: str) -> datetime | None:
         return datetime(2006 + ord(code[0]) - ord("A"), ord(code[1]) - ord("A") + 1, day, tzinfo=EAT)
     except ValueError:
         return None
+
+
+def is_completed(status: str) -> bool:
+    """Did the money move? A line that tells no status is one that did."""
+    return status.strip().lower() in ("", "completed", "complete", "success", "successful")
 
 
 def read_party(other_party: str) -> tuple[str, str, str]:
@@ -209,17 +211,25 @@ def _records(text: str, delimiter: str, offset: int) -> list[tuple[int, list[str
     number = 0
     while number < len(lines):
         # A quoted cell may go over a few lines; a stray quote must not swallow the rest of the file.
-        taken = next((most for most in range(1, 6) if sum(
-            line.count('"') for line in lines[number : number + most]) % 2 == 0), 1)  # fmt: skip
+        taken = 1 if lines[number].count('"') % 2 == 0 else _lines_of_record(lines, number)
         record = "\n".join(lines[number : number + taken])
         found.append((offset + number + 1, next(csv.reader([record], delimiter=delimiter), [])))
         number += taken
     return found
 
 
-def _line(number: int, heads: list[str], cells: list[str], delimiter: str) -> Line:
+def _lines_of_record(lines: list[str], number: int) -> int:
+    quotes = 0
+    for taken, line in enumerate(lines[number : number + 5], 1):
+        quotes += line.count('"')
+        if quotes % 2 == 0:
+            return taken
+    return 1
+
+
+def _line(number: int, names: list[str], cells: list[str], delimiter: str) -> Line:
     told: dict[str, str] = {}
-    for name, cell in zip(_names_of(heads), cells, strict=False):
+    for name, cell in zip(names, cells, strict=False):
         if name and name not in told:
             told[name] = " ".join(cell.split())[:LONGEST_CELL]
     code = told.get("code", "").strip("'\"= ").upper()
