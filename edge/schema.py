@@ -39,6 +39,8 @@ NETWORK_INDEXES = (
 MONEY_INDEXES = (
     "CREATE INDEX IF NOT EXISTS receipts_held ON receipts (created_at) WHERE state = 'held'",
     "CREATE INDEX IF NOT EXISTS ledger_at ON ledger (at, kind, method, plan_id, staff_id, money_cents, sold_cents)",
+    "CREATE INDEX IF NOT EXISTS ledger_unsettled ON ledger (at, kind, money_cents, sold_cents) "
+    "WHERE money_cents <> sold_cents",
     "CREATE INDEX IF NOT EXISTS ledger_shift ON ledger (shift_id) WHERE shift_id IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS ledger_payment ON ledger (payment_id) WHERE payment_id IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS refunds_open ON refunds (created_at) WHERE state IN ('asked', 'unconfirmed')",

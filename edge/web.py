@@ -433,7 +433,7 @@ class WebServer:
         self._server = create_server(
             app, _dispatcher=Dispatcher(app, settings.web.threads), host=settings.web.host, port=settings.web.port,
             connection_limit=1000, channel_timeout=30, cleanup_interval=5, asyncore_use_poll=True,
-            max_request_header_size=16384, max_request_body_size=1024 * 1024 + 1, ident=None,
+            max_request_header_size=16384, max_request_body_size=4 * 1024 * 1024 + 1, ident=None,
             expose_tracebacks=False, channel_request_lookahead=0, backlog=1024, clear_untrusted_proxy_headers=False,
         )  # fmt: skip
         accept_in_crowds(self._server)

@@ -65,8 +65,8 @@ def _by_account(row: Receipt) -> Payment | None:
     payment_id = read_account(row.account)
     if payment_id is None:
         return None
-    found: Payment | None = Payment.get_or_none(Payment.id == payment_id, Payment.state != "reversed")
-    return found
+    found: Payment | None = Payment.get_or_none(Payment.id == payment_id)
+    return None if found is None or (found.state == "reversed" and not is_its_own(found, row)) else found
 
 
 def is_its_own(payment: Payment, row: Receipt) -> bool:
@@ -82,14 +82,14 @@ def _by_amount_and_number(row: Receipt, now: datetime) -> Payment | None:
     A checkout that is paid and has no receipt yet comes first: its money is in the books, and must not be twice.
     """
     instant = row.paid_at or now
-    is_unpaid = Payment.state.not_in(("paid", "reversed")) | ((Payment.state == "paid") & Payment.receipt.is_null())
+    is_unpaid = Payment.state.not_in(("paid", "reversed")) | Payment.receipt.is_null()
     asked = Payment.select().where(
         is_unpaid, Payment.amount_cents == row.amount_cents,
         Payment.provider == row.provider, Payment.created_at.between(instant - ASKED_WITHIN, instant + AHEAD),
     )  # fmt: skip
     fitting = [one for one in asked.order_by(Payment.created_at.desc()) if receipts.is_payer(row, one.msisdn)]
-    served = next((one for one in fitting if one.state == "paid" and is_its_own(one, row)), None)
-    unpaid = [one for one in fitting if one.state != "paid"]
+    served = next((one for one in fitting if is_its_own(one, row)), None)
+    unpaid = [one for one in fitting if one.state not in settlement.CLOSED_FOR_GOOD]
     if served is not None:
         return served
     return unpaid[0] if len({one.msisdn for one in unpaid}) == 1 else None

@@ -149,8 +149,8 @@ def is_whole(row: Receipt) -> bool:
 
 
 def awaits_receipt(payment: Payment) -> bool:
-    """Paid, as M-Pesa said of the checkout itself, and under which receipt is not known yet."""
-    is_told = payment.state == "paid" and payment.witness in ("query", "callback")
+    """Paid, as M-Pesa said of the checkout itself, and under which receipt is not known yet; perhaps given back since."""
+    is_told = payment.state in ("paid", "reversed") and payment.witness in ("query", "callback")
     return bool(is_told and payment.receipt is None)
 
 

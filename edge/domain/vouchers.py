@@ -192,7 +192,7 @@ def _begin(voucher: Voucher, mac: str, context: Mapping[str, Any], now: datetime
     )  # fmt: skip
     voucher.put(grant=grant)
     events.record("voucher.used", now, plan=voucher.plan.name, username=mask_code(voucher.code))
-    return renewal.join(grant, now)
+    return grant
 
 
 def _again(voucher: Voucher, mac: str, now: datetime) -> Grant:

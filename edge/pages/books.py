@@ -17,7 +17,7 @@ from edge.values.statement import read_amount
 
 HERE = "books"
 PAGE = 200  # lines of a statement shown at once
-MOST_UPLOAD = 8 * 1024 * 1024  # bytes: some 40,000 lines
+MOST_UPLOAD = 4 * 1024 * 1024  # bytes: some 20,000 lines
 CSV = ("report", "ledger", "payments")
 SPANS = ("day", "week", "month", "before")
 
