@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -41,7 +41,6 @@ class Truth:
     account: str
     at: datetime
     checkout: int | None = None  # the payment whose prompt was approved
-    told: set[str] = field(default_factory=set)  # by which witnesses that prove something
 
 
 class Boom(Exception):
@@ -116,14 +115,13 @@ class Money(RuleBasedStateMachine):
         note(f"{witness} {truth.code}")
         shape = self.any.choice((truth.msisdn, f"2547 ***** {truth.msisdn[-3:]}"))
         full = shape if shape == truth.msisdn else ""
-        arrival = Arrival(truth.code, truth.cents, msisdn=full, payer_shape=shape, account=truth.account, paid_at=truth.at)
+        whose = {"msisdn": full, "payer_shape": shape, "account": truth.account}
+        arrival = Arrival(truth.code, truth.cents, **whose, paid_at=truth.at)
         if witness == "text":
             provisional.told_by_text(arrival, (), provisional.Caps(), self.now)
         elif witness in ("c2b", "status"):
-            truth.told.add(witness)
             matching.arrive(arrival, witness, self.now, self.policy)
         elif truth.checkout is not None:
-            truth.told.add(witness)
             payment = Payment.get_by_id(truth.checkout)
             if witness == "query":
                 answer = QueryAnswer("paid", "0", "paid")
@@ -147,10 +145,6 @@ class Money(RuleBasedStateMachine):
             self.tell()
             raise Boom
         assert self._books() == before
-        for truth in self.truths:
-            truth.told &= {row for one in Receipt.select().where(Receipt.code == truth.code) for row in one.witnesses} | (
-                truth.told if truth.checkout is not None else set()
-            )
 
     def pass_time(self):
         self.now += timedelta(minutes=self.any.choice((1, 4, 30, 60 * 30)))

@@ -66,8 +66,14 @@ def hasty_server():
         yield found
 
 
+SUBJECTS = (
+    "payments", "inbox", "access", "convergence", "accounting", "clock", "jobs", "vouchers", "matching", "books",
+    "refunds", "statements",
+)  # fmt: skip
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("subject", ["payments", "inbox", "access", "convergence", "accounting", "clock", "jobs", "vouchers", "matching", "books", "refunds", "statements"])
+@pytest.mark.parametrize("subject", SUBJECTS)
 def test_what_holds_on_sqlite_holds_here(hasty_server, subject):
     line = [sys.executable, "-m", "pytest", "-p", "tests.on_postgres", "-q", f"tests/test_{subject}.py"]
     environ = {**os.environ, "EDGE_TEST_POSTGRES": hasty_server.make(f"tests_{subject}")}

@@ -25,8 +25,8 @@ def silence(box):
     assert breakers.may_pass("mpesa", box.now)
 
 
-def told(box: Box, payment: Payment, caps: provisional.Caps = CAPS, doubts: tuple[str, ...] = (), **more: object) -> str:
-    outcome, _ = provisional.told_by_text(text(box, payment, **more), doubts, caps, box.now)
+def told(box: Box, payment: Payment, doubts: tuple[str, ...] = (), **more: object) -> str:
+    outcome, _ = provisional.told_by_text(text(box, payment, **more), doubts, CAPS, box.now)
     return outcome
 
 

@@ -88,7 +88,7 @@ def _by_amount_and_number(row: Receipt, now: datetime) -> Payment | None:
         Payment.provider == row.provider, Payment.created_at.between(instant - ASKED_WITHIN, instant + AHEAD),
     )  # fmt: skip
     fitting = [one for one in asked.order_by(Payment.created_at.desc()) if receipts.is_payer(row, one.msisdn)]
-    served = next((one for one in fitting if is_its_own(one, row)), None)
+    served: Payment | None = next((one for one in fitting if is_its_own(one, row)), None)
     unpaid = [one for one in fitting if one.state not in settlement.CLOSED_FOR_GOOD]
     if served is not None:
         return served

@@ -149,7 +149,7 @@ def is_whole(row: Receipt) -> bool:
 
 
 def awaits_receipt(payment: Payment) -> bool:
-    """Paid, as M-Pesa said of the checkout itself, and under which receipt is not known yet; perhaps given back since."""
+    """Paid, as M-Pesa said of the checkout itself, perhaps given back since, and its receipt is not known yet."""
     is_told = payment.state in ("paid", "reversed") and payment.witness in ("query", "callback")
     return bool(is_told and payment.receipt is None)
 
