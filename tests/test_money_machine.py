@@ -14,20 +14,40 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from edge import database, schema
 from edge.database import db
-from edge.domain import books, claims, clock, inbox, matching, payments, plans, provisional, receipts, refunds
+from edge.domain import (
+    books,
+    breakers,
+    claims,
+    clock,
+    counter,
+    inbox,
+    matching,
+    payments,
+    plans,
+    provider_results,
+    provisional,
+    receipts,
+    refunds,
+    shifts,
+    vouchers,
+    witnesses,
+)
 from edge.errors import BadInput, TooMany
-from edge.models import TABLES, Grant, Payment, Plan
-from edge.money_models import MONEY_TABLES, LedgerEntry, Receipt
+from edge.models import TABLES, Breaker, Grant, Payment, Plan, Staff
+from edge.money_models import MONEY_TABLES, LedgerEntry, Receipt, Refund, Shift, Voucher
 from edge.network_models import NETWORK_TABLES
 from edge.values.account import account_of
 from edge.values.arrival import Arrival
+from edge.values.gateway import Answer
 from edge.values.stk import PushAnswer, QueryAnswer, StkResult
 
 PHONES = ("254712345678", "254722345678", "254733000111")
 POLICIES = ("hold", "nearest", "credit")
+CAPS = provisional.Caps(most_cents=5000, most_open=2)
 WAYS = {
     "ask": 5, "approve": 5, "deny": 1, "pay_by_hand": 3, "tell": 14, "tell_again": 3, "crash": 2, "pass_time": 2,
-    "expire": 1, "refund": 2, "give": 1, "claim": 2,
+    "expire": 1, "refund": 2, "refund_held": 1, "end_refund": 1, "reverse": 1, "give": 1, "claim": 2, "sell": 1,
+    "voucher": 1, "shift": 1, "silence": 1, "let_in_unverified": 1,
 }  # fmt: skip
 
 
@@ -41,6 +61,7 @@ class Truth:
     account: str
     at: datetime
     checkout: int | None = None  # the payment whose prompt was approved
+    provider: str = "mpesa"
 
 
 class Boom(Exception):
@@ -59,6 +80,10 @@ class Money(RuleBasedStateMachine):
         Plan.create(id=1, name="1 hour", price_cents=2000, seconds=3600)
         Plan.create(id=2, name="day", price_cents=5000, seconds=86_400)
         self.policy, self.truths, self.denied = policy, [], set()
+        witnesses.rules = witnesses.Rules(policy=policy)
+        self.cashier = Staff.create(name="Wanjiku", role="cashier", password_hash="", created_at=self.now)
+        self.cash, self.sales = 0, 0
+        shifts.open(self.cashier, 10_000, self.now)
 
     @rule(dice=st.integers(0, 2**64), count=st.integers(4, 12))
     def things_happen(self, dice, count):
@@ -71,11 +96,13 @@ class Money(RuleBasedStateMachine):
     # What guests and M-Pesa do
 
     def ask(self):
-        wish = payments.Wish(self.any.choice((1, 1, 2)), self.any.choice(PHONES))
+        provider = self.any.choice(("mpesa", "mpesa", "mpesa", "paystack"))
+        wish = payments.Wish(self.any.choice((1, 1, 2)), self.any.choice(PHONES), provider=provider)
         with contextlib.suppress(TooMany):
             payment, is_new = payments.initiate(wish, self.now)
             if is_new and self.any.random() < 0.9:
-                payments.record_prompted(payment.id, PushAnswer(f"ws_{payment.id}", "m"), (10, 20), self.now)
+                theirs = provider_results.reference_of(payment) if provider == "paystack" else f"ws_{payment.id}"
+                payments.record_prompted(payment.id, PushAnswer(theirs, "m"), (10, 20), self.now)
 
     def _prompted(self):
         done = {truth.checkout for truth in self.truths} | self.denied
@@ -84,7 +111,7 @@ class Money(RuleBasedStateMachine):
 
     def approve(self):
         for payment in self._prompted()[:1]:
-            self._moved(payment.amount_cents, payment.msisdn, account_of(payment.id), payment.id)
+            self._moved(payment.amount_cents, payment.msisdn, account_of(payment.id), payment.id, payment.provider)
 
     def deny(self):
         for payment in self._prompted()[:1]:
@@ -95,9 +122,9 @@ class Money(RuleBasedStateMachine):
         account = self.any.choice((*known, "", "", "RENT", self.any.choice(PHONES)))
         self._moved(self.any.choice((2000, 2000, 5000, 1500, 500, 7000)), self.any.choice(PHONES), account)
 
-    def _moved(self, cents, msisdn, account, checkout=None):
+    def _moved(self, cents, msisdn, account, checkout=None, provider="mpesa"):
         code = f"UC2{len(self.truths):07d}"
-        self.truths.append(Truth(code, cents, msisdn, account, self.now, checkout))
+        self.truths.append(Truth(code, cents, msisdn, account, self.now, checkout, provider))
 
     # What is told of it
 
@@ -113,12 +140,15 @@ class Money(RuleBasedStateMachine):
 
     def _tell(self, truth, witness):
         note(f"{witness} {truth.code}")
+        if truth.provider == "paystack":
+            self._tell_paystack(truth, witness)
+            return
         shape = self.any.choice((truth.msisdn, f"2547 ***** {truth.msisdn[-3:]}"))
         full = shape if shape == truth.msisdn else ""
         whose = {"msisdn": full, "payer_shape": shape, "account": truth.account}
         arrival = Arrival(truth.code, truth.cents, **whose, paid_at=truth.at)
         if witness == "text":
-            provisional.told_by_text(arrival, (), provisional.Caps(), self.now)
+            provisional.told_by_text(arrival, (), CAPS, self.now)
         elif witness in ("c2b", "status"):
             matching.arrive(arrival, witness, self.now, self.policy)
         elif truth.checkout is not None:
@@ -128,6 +158,14 @@ class Money(RuleBasedStateMachine):
                 payments.record_answer(payment.id, answer, (10, 20), self.now)
             else:
                 self._call(payment, StkResult(f"ws_{payment.id}", "m", "0", "ok", truth.cents, truth.code, truth.at))
+
+    def _tell_paystack(self, truth, witness):
+        answer, payment = Answer("paid", "success", "Approved", truth.code, truth.cents), Payment.get_by_id(truth.checkout)
+        truth.told.add(witness)
+        if witness == "query":
+            provider_results.record_answer(payment.id, answer, (10, 20), self.now)
+        else:
+            provider_results.record(payment, answer, "paystack", self.now)
 
     def _call(self, payment, result):
         call = inbox.Call(f"/cb/{payment.secret}", "196.201.214.200", {}, repr(result).encode(), result, payment)
@@ -162,6 +200,69 @@ class Money(RuleBasedStateMachine):
             with contextlib.suppress(BadInput):
                 refunds.ask(payment, cents, "cash", None, self.now, "sorry")
 
+    def refund_held(self):
+        """Money that is held, or a receipt of which a part is; by M-Pesa it is only asked for."""
+        kept = list(Receipt.select().where(Receipt.verified))
+        for row in self.any.sample(kept, min(1, len(kept))):
+            most = refunds.refundable_cents(row)
+            with contextlib.suppress(BadInput):
+                how = self.any.choice(("cash", "reversal", "pay_out"))
+                refunds.ask(row, self.any.choice((most, most // 200 * 100)), how, None, self.now, "sorry")
+
+    def end_refund(self):
+        """M-Pesa tells how one ended, perhaps twice and otherwise."""
+        asked = list(Refund.select().where(Refund.how != "cash"))
+        for refund in self.any.sample(asked, min(1, len(asked))):
+            record = self.any.choice((refunds.record_done, refunds.record_failed, refunds.record_unconfirmed))
+            record(refund.id, "as M-Pesa says", self.now)
+
+    def reverse(self):
+        """M-Pesa sends money back by itself, whether we heard of it or not; a statement tells us."""
+        for truth in self.any.sample(self.truths, min(1, len(self.truths))):
+            row = receipts.find(truth.code, truth.provider)
+            if row is not None and truth.provider == "mpesa":
+                refunds.reverse(row, "by the statement", self.now)
+
+    def sell(self):
+        self.sales += 1
+        phone, plan = self.any.choice((*PHONES, "")), Plan.get_by_id(self.any.choice((1, 2)))
+        sold, _ = counter.sell(plan, self.cashier, self.now, msisdn=phone, key=str(self.sales))
+        self.cash += sold.amount_cents
+
+    def voucher(self):
+        plan = Plan.get_by_id(self.any.choice((1, 2)))
+        voucher = vouchers.sell_new(plan, self.cashier, shifts.current(self.cashier).id, self.now)
+        self.cash += voucher.value_cents
+        if self.any.random() < 0.7:
+            vouchers.redeem(voucher.code, "", "10.0.1.1", {}, self.now)
+        if self.any.random() < 0.3:
+            vouchers.void(voucher, None, "lost", self.now)
+
+    def shift(self):
+        shift = shifts.current(self.cashier)
+        with contextlib.suppress(BadInput):
+            shifts.add_expense(shift, 500, "water", self.now, self.cashier)
+        told = shifts.figures(shift, self.now)
+        in_drawer = sum(row.money_cents for row in LedgerEntry.select().where(
+            LedgerEntry.shift_id == shift.id, LedgerEntry.method == "cash"
+        ))  # fmt: skip
+        assert told.expected_cents == 10_000 + in_drawer
+        shifts.close(shift, max(0, told.expected_cents - 100), "short", self.now, self.cashier)
+        shifts.open(self.cashier, 10_000, self.now)
+
+    def silence(self):
+        """M-Pesa's API goes away, or comes back."""
+        if Breaker.select().exists():
+            Breaker.delete().execute()
+        else:
+            Breaker.create(name="mpesa", state="open", failures=5, retry_at=self.now, changed_at=self.now)
+
+    def let_in_unverified(self):
+        told = list(Receipt.select(Receipt.payment).where(~Receipt.verified, Receipt.payment.is_null(False)))
+        for row in told:
+            provisional.open_unverified(row.payment_id, CAPS, self.now)
+        provisional.withdraw_stale(self.now)
+
     def give(self):
         for row in receipts.held()[:1]:
             with contextlib.suppress(BadInput):
@@ -179,29 +280,45 @@ class Money(RuleBasedStateMachine):
         return [(row.sequence, row.hash) for row in LedgerEntry.select().order_by(LedgerEntry.sequence)]
 
     def check(self):
-        rows = list(LedgerEntry.select())
+        rows = [row for row in LedgerEntry.select() if row.kind not in books.DRAWER]
         money, sold = sum(row.money_cents for row in rows), sum(row.sold_cents for row in rows)
         kept = list(Receipt.select().where(Receipt.verified))
         assert money - sold == books.held_cents() == sum(row.left_cents for row in kept) >= 0
         assert all(row.left_cents >= 0 and row.used_cents >= 0 for row in kept)
-        returned = -sum(row.money_cents for row in rows if row.kind in ("refund", "reversal"))
-        assert money + returned <= sum(truth.cents for truth in self.truths), "the books have money that nobody paid"
-        granted = [row.payment_id for row in Grant.select().where(Grant.payment.is_null(False))]
+        assert self._came(rows) <= sum(truth.cents for truth in self.truths) + self.cash, "money that nobody paid"
+        granted = [one.payment_id for one in Grant.select().where(Grant.payment.is_null(False), ~Grant.provisional)]
         assert len(granted) == len(set(granted)), "two grants for one payment"
-        done = {row.id for row in Payment.select().where(Payment.state.in_(("paid", "reversed")))}
-        assert set(granted) == done
-        worth = sum(row.amount_cents for row in Payment.select().where(Payment.id.in_(list(done))))
+        done = list(Payment.select().where(Payment.state.in_(("paid", "reversed"))))
+        assert set(granted) == {row.id for row in done}
+        worth = sum(row.amount_cents for row in done)
         assert worth == sum(row.sold_cents for row in rows if row.kind in ("sale", "allotted"))
+        self.check_time()
+
+    def check_time(self):
+        """Who paid has his time and nobody else has any: under his own code, or added to another."""
+        owed = sum(row.plan.seconds for row in Payment.select().where(Payment.state == "paid"))
+        paper = Voucher.select().where(Voucher.state == "used")
+        owed += sum(row.plan.seconds for row in paper)
+        opened = Grant.select().where(Grant.state == "live", Grant.provisional)
+        owed += sum(one.seconds for one in opened)
+        assert owed == sum(one.seconds for one in Grant.select().where(Grant.state == "live"))
+
+    def _came(self, rows):
+        """What came in, whatever went back since."""
+        return sum(row.money_cents for row in rows if row.kind not in ("refund", "reversal"))
 
     def teardown(self):
         if not hasattr(self, "truths"):
             return
         for truth in self.truths:  # at last M-Pesa tells all of it, in full
+            if truth.provider == "paystack":
+                self._tell_paystack(truth, "paystack")
+                continue
             arrival = Arrival(truth.code, truth.cents, msisdn=truth.msisdn, account=truth.account, paid_at=truth.at)
             matching.arrive(arrival, "statement", self.now, self.policy)
-        rows = list(LedgerEntry.select())
-        came = sum(row.money_cents for row in rows if row.kind not in ("refund", "reversal"))
-        assert came == sum(truth.cents for truth in self.truths), "a shilling is unexplained"
+        came = self._came(row for row in LedgerEntry.select() if row.kind not in books.DRAWER)
+        unseen = Receipt.select().where(~Receipt.verified, Receipt.state == "returned")  # came, and went before we knew
+        assert came + sum(row.amount_cents for row in unseen) == sum(truth.cents for truth in self.truths) + self.cash
         assert {truth.code for truth in self.truths} == {row.code for row in Receipt.select()}
         self.check()
         verdict = books.verify()

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from edge.cli.command import BoxGroup, asked, show, table
+from edge.cli.held import give_command, held_command
 from edge.domain import asking, payments, refunds, reports
 from edge.domain.reports import Sale, Step
 from edge.errors import BadInput
@@ -22,6 +23,10 @@ from edge.worker import work_once
 @click.group(cls=BoxGroup)
 def payment() -> None:
     """What was paid."""
+
+
+payment.add_command(held_command)
+payment.add_command(give_command)
 
 
 @payment.command("list")
