@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -72,8 +72,8 @@ class Box:
         return found
 
 
-def seed(count: int) -> list[Waiting]:
-    """This many prompted checkouts of plan 1, written by the domain's own verbs."""
+def seed(count: int, poll_s: tuple[int, ...] = ()) -> list[Waiting]:
+    """This many prompted checkouts of plan 1, written by the domain's own verbs; M-Pesa is asked after `poll_s`."""
     found = []
     payments.PROMPTS_IN_ALL = 1_000_000  # here; the box under measurement keeps its limit
     for number in range(count):
@@ -81,9 +81,9 @@ def seed(count: int) -> list[Waiting]:
         wish = payments.Wish(plan_id=1, msisdn=f"2547{number:08d}", mac="")
         payment, _ = payments.initiate(wish, now)
         checkout = f"ws_CO_05112026143015{number:09d}"
-        payments.record_prompted(payment.id, PushAnswer(checkout, "7a1c"), (3600,), now)
+        payments.record_prompted(payment.id, PushAnswer(checkout, "7a1c"), poll_s or (3600,), now)
         found.append(Waiting(payment.secret, checkout, payment.msisdn, payment.token))
-    prompts = Job.name.in_(("payment.prompt", "payment.ask"))
+    prompts = Job.name.in_(("payment.prompt",) if poll_s else ("payment.prompt", "payment.ask"))
     Job.update(state="done", finished_at=datetime.now(UTC)).where(prompts).execute()
     return found
 
@@ -91,9 +91,12 @@ def seed(count: int) -> list[Waiting]:
 @contextmanager
 def running(
     count: int = 0, *, router_port: int = 0, mode: str = "", modem_port: str = "", preload: str = "",
-    extra: str = "",
-) -> Iterator[Box]:
-    """`edge run` over a fresh state folder; `mode` local or radius adds the router `gate`."""
+    extra: str = "", fill: Callable[[Path], None] | None = None,
+) -> Iterator[Box]:  # fmt: skip
+    """`edge run` over a fresh state folder; `mode` local or radius adds the router `gate`.
+
+    `fill` writes what an old box has, into its database, before anything else does.
+    """
     state = Path(tempfile.mkdtemp(prefix="edge-bench-"))
     port, auth_port, acct_port, secret = free_port(), free_udp_port(), free_udp_port(), secrets.token_hex(16)
     lines = [
@@ -112,6 +115,9 @@ def running(
     told = settings.load(state, environ={})
     with boot.opened(told, is_new=True):
         plans.seed(sample_plans())
+    if fill is not None:
+        fill(told.database_path)
+    with boot.opened(told):
         waiting = seed(count)
     environ = {**os.environ, "EDGE_LOG": "ERROR", **({"LD_PRELOAD": preload} if preload else {})}
     command = [sys.executable, "-m", "edge", "--state", str(state), "run"]

@@ -271,7 +271,7 @@ def give_up(job: Job, words: str, now: datetime, write_down: Callable[[], object
 @transaction
 def cancel(unique_key: str, now: datetime) -> bool:
     """Nobody needs this work any more. What runs already is left to its end; False when there was nothing."""
-    open_one = Job.select().where(IS_OPEN, Job.unique_key == unique_key, Job.state != "running").first()
+    open_one = Job.one_where(f"{IS_OPEN.sql} AND unique_key = ? AND state <> 'running'", unique_key)
     if open_one is None:
         return False
     end_unbegun(open_one, "cancelled", now)

@@ -6,7 +6,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from edge.domain import access, checks, clock, messages, payments, people, reports
+from edge.domain import (
+    access,
+    checks,
+    clock,
+    counter,
+    messages,
+    money_reports,
+    payments,
+    people,
+    refunds,
+    reports,
+)
 from edge.models import Event, Grant, Job, Message, Placement, Plan, Router
 from edge.values.stk import QueryAnswer, StkResult
 from edge.web import build
@@ -135,8 +146,32 @@ def test_a_day_begins_at_midnight_in_nairobi(settings, day, hour_utc, today, yes
 
 
 def test_money_that_was_taken_back_is_no_taking(settings):
-    pay().put(state="reversed")
-    assert reports.takings(NOW, NAIROBI) == reports.Takings(0, 0)
+    refunds.reverse(pay(), "sent back", NOW)
+    assert reports.takings(NOW, NAIROBI) == reports.Takings(0, 1)
+
+
+def test_takings_are_those_of_the_day_slip_also_with_a_voucher_sold_for_cash(settings):
+    pay()
+    owner = people.add("Atieno", PASSWORD, "owner", NOW)
+    counter.sell_voucher(Plan.get(), owner, NOW, key="form-1")
+    slip = money_reports.day_slip(NOW.astimezone(NAIROBI).date(), NAIROBI)
+    assert reports.takings(NOW, NAIROBI) == reports.Takings(slip.total.net_cents, slip.total.sales)
+    assert slip.total.sales == 2
+
+
+def test_a_cash_sale_tells_of_no_m_pesa(settings):
+    owner = people.add("Atieno", PASSWORD, "owner", NOW)
+    payment, _ = counter.sell(Plan.get(), owner, NOW, key="form-1")
+    steps = [step.name for step in reports.story(reports.sale(payment.id))]
+    assert steps[:3] == ["created_cash", "paid_cash", "granted"]
+    assert "confirmed" not in steps
+
+
+def test_access_that_ended_as_its_money_went_back_ended_then(settings):
+    payment = pay()
+    refunds.reverse(payment, "sent back", NOW + timedelta(minutes=5))
+    steps = {step.name: step.at for step in reports.story(reports.sale(payment.id))}
+    assert steps["ended"] == steps["reversed"] == NOW + timedelta(minutes=5)
 
 
 def test_today_shows_takings_who_is_online_and_who_paid_and_is_not(njeri):

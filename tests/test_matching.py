@@ -8,6 +8,7 @@ import pytest
 from edge.domain import books, inbox, matching, org_requests, payments, receipts
 from edge.models import Grant, Message, Payment, Plan
 from edge.money_models import LedgerEntry, Receipt
+from edge.pages.views import payment_view
 from edge.values.account import account_of, read_account
 from edge.values.arrival import Arrival
 from edge.values.org_api import C2bNotice
@@ -91,6 +92,26 @@ def test_when_two_guests_could_be_meant_a_person_decides(box):
     sold = matching.give_to(row, Plan.get_by_id(1), "254713000678", box.now)
     assert (sold.state, sold.receipt, books.held_cents()) == ("paid", row.code, 0)
     assert kinds() == [("held", 20, 0), ("allotted", 0, 20)]
+
+
+def test_whose_money_did_not_fit_is_told_so_on_his_page_and_led_on_to_what_a_person_gave_him(box):
+    asked = matching.by_hand(
+        Plan.get_by_id(1), box.asha, box.now, mac="AA:BB:CC:DD:EE:01", context={"ip": "10.5.50.9"}, cents=5000
+    )
+    matching.arrive(money(box, account=account_of(asked.id), msisdn=box.asha), "c2b", box.now)
+    assert "KSh 20 came" in payment_view(asked, box.now)["message"]
+    [row] = receipts.held()
+    sold = matching.give_to(row, Plan.get_by_id(1), box.asha, box.now)
+    assert (sold.mac, sold.context) == (asked.mac, asked.context)
+    assert Payment.get_by_id(asked.id).context["instead"] == sold.token
+
+
+def test_money_that_is_given_to_another_phone_is_not_shown_to_who_asked(box):
+    asked = matching.by_hand(Plan.get_by_id(1), box.asha, box.now, cents=5000)
+    matching.arrive(money(box, account=account_of(asked.id), msisdn=box.asha), "c2b", box.now)
+    [row] = receipts.held()
+    sold = matching.give_to(row, Plan.get_by_id(1), box.juma, box.now)
+    assert (sold.context, Payment.get_by_id(asked.id).context) == ({}, {})
 
 
 def test_a_payer_who_never_opened_the_page_is_sold_the_one_plan_of_that_price(box):

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from edge.domain import books, breakers, provisional
-from edge.models import Grant, Message, Payment
+from edge.models import Grant, Job, Message, Payment
 from edge.values.account import account_of
 from edge.values.arrival import Arrival
 from tests.conftest import Box
@@ -42,6 +42,19 @@ def test_while_mpesa_answers_a_text_only_makes_us_ask(box):
     box.answer(payment, "paid")
     payment = Payment.get_by_id(payment.id)
     assert (payment.receipt, payment.state, grants()) == ("UC2AAAAAA1", "paid", [(False, "live", "")])
+
+
+def test_a_shop_that_learns_late_of_the_silence_looks_again_for_a_quarter_of_an_hour(box):
+    payment = box.prompted()
+    told(box, payment)
+    for minutes in (1, 14, 16):
+        Job.update(state="done").execute()
+        provisional.open_unverified(payment.id, CAPS, box.now + timedelta(minutes=minutes))
+        again = [job.run_at for job in box.jobs("payment.unverified", "scheduled")]
+        assert again == ([box.now + timedelta(minutes=minutes, seconds=30)] if minutes < 15 else [])
+    for _ in range(breakers.FAILURES):
+        breakers.note_failure("mpesa", "no answer", box.now)
+    assert provisional.open_unverified(payment.id, CAPS, box.now + timedelta(minutes=16)) == "opened, unverified"
 
 
 def test_while_mpesa_is_silent_a_text_lets_him_in_marked_and_nothing_is_booked(box, silence):

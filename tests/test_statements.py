@@ -82,6 +82,12 @@ def test_bad_lines_are_told_with_their_number_and_lose_nothing():
     assert found.lines[1].out_cents == 750
 
 
+def test_a_receipt_without_a_digit_is_one_and_a_word_of_the_export_is_none():
+    found = read_statement("\n".join((HEADS, line("UKQKZGXOKB"), line("SUMMARY"))).encode())
+    assert [row.code for row in found.lines] == ["UKQKZGXOKB"]
+    assert [bad.words for bad in found.unread] == ["'SUMMARY' is no receipt number"]
+
+
 @pytest.mark.parametrize("raw", [b"", b"hello\nworld\n", b"\xff\xfe\x00", b"\x00" * 5000, b"a,b,c\n1,2,3\n" * 1000])
 def test_what_is_no_statement_is_refused_in_words(raw):
     with pytest.raises(BadInput, match="no M-Pesa statement"):

@@ -16,7 +16,7 @@ from edge.domain import exports, money_reports, statements
 from edge.domain.money_reports import DaySlip, Report, Row, Sums
 from edge.domain.statement_verdicts import WANTED, Comparison, Ours, Verdict
 from edge.errors import EdgeError
-from edge.pages.books_words import reason_words
+from edge.pages.books_words import method_name, reason_words
 from edge.values.money import show_money
 from edge.values.statement import MOST_BYTES
 
@@ -151,12 +151,16 @@ def _slip_lines(slip: DaySlip) -> Iterator[str]:
     yield f"{slip.day:%A %d %B %Y}"
     yield ""
     yield from _pairs(
-        ("Takings", total.net_cents), (f"Sold, {total.sales} times", total.sold_cents),
-        ("  of that vouchers", slip.vouchers.sold_cents), ("Came in", total.in_cents),
-        ("Went back", -total.returned_cents), ("Expenses", -total.expense_cents),
-        ("Drawers over or short", total.variance_cents), ("Held for guests, in all", slip.held_cents),
+        (f"Sold, {total.sales} times", total.sold_cents), ("  of that vouchers", slip.vouchers.sold_cents),
+        ("Taken back", -total.unsold_cents), ("Takings", total.net_cents),
     )  # fmt: skip
-    yield from _section("By way of paying", slip.by_method, lambda sums: sums.money_cents)
+    yield ""
+    yield from _pairs(
+        ("Money that came in", total.in_cents), ("Went back", -total.returned_cents),
+        ("Expenses", -total.expense_cents), ("Drawers over or short", total.variance_cents),
+        ("More money than before", total.money_cents), ("Held for guests, in all", slip.held_cents),
+    )  # fmt: skip
+    yield from _section("More money, by way of paying", slip.by_method, lambda sums: sums.money_cents)
     yield from _section("By plan", slip.by_plan, lambda sums: sums.net_cents)
     yield from _section("Refunds", slip.refunds, lambda sums: -sums.returned_cents)
     yield from _section("Reversed by M-Pesa", slip.reversals, lambda sums: -sums.returned_cents)
@@ -173,10 +177,15 @@ def _slip_lines(slip: DaySlip) -> Iterator[str]:
 
 
 def _section(head: str, rows: list[Row], figure: Callable[[Sums], int]) -> Iterator[str]:
-    told = [(row.name or "without a plan", figure(row.sums)) for row in rows if figure(row.sums)]
+    told = [(_name_of(row), figure(row.sums)) for row in rows if figure(row.sums)]
     if told:
         yield from ("", head)
         yield from _pairs(*((f"  {name}", cents) for name, cents in told))
+
+
+def _name_of(row: Row) -> str:
+    """Ways of paying have no colon in their key: `mpesa`, but `plan:1`."""
+    return row.name or "without a plan" if ":" in row.key else method_name(row.key)
 
 
 def _pairs(*pairs: tuple[str, int]) -> Iterator[str]:

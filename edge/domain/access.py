@@ -56,7 +56,7 @@ def give(
     bytes_left: int | None = None, provisional: bool = False,
 ) -> Grant:  # fmt: skip
     """Write a right to be online, and the work that lets the guest in; a name, time and data of its own if given."""
-    routers = list(Router.select())
+    routers = Router.all_where("TRUE")
     grant: Grant = Grant.create(
         payment=payment, plan=plan, why=why, msisdn=msisdn, mac=mac, router=home_of(context or {}, routers),
         username=username or _new_code(), password=_new_pin(), seconds=plan.seconds if seconds is None else seconds,

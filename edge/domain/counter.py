@@ -12,6 +12,7 @@ from edge.domain import (
     guest_codes,
     messages,
     plans,
+    receipts,
     renewal,
     reports,
     settlement,
@@ -192,7 +193,7 @@ def _without_payment(typed: str, word: str) -> list[Found]:
     grant = guest_codes.named(typed) if voucher is None else vouchers.grant_of(voucher)
     if grant is not None:
         return [_found_right(grant, grant.created_at, grant.plan.name, grant.msisdn)]
-    receipt = Receipt.get_or_none(Receipt.code == word, Receipt.verified, Receipt.state == "held")
+    receipt = Receipt.get_or_none(receipts.IS_HELD, Receipt.code == word, Receipt.verified)
     return [] if receipt is None else [Found("held", receipt.created_at, msisdn=receipt.msisdn)]
 
 

@@ -234,8 +234,8 @@ def _by_proof(payment: Payment, result: StkResult, now: datetime) -> str:
     if known is not None and known != result.checkout_request_id:
         asking.hint(payment, now)
         return "another checkout: asking M-Pesa"
-    other = Payment.get_or_none(Payment.checkout_request_id == result.checkout_request_id)
-    if other is not None and other.id != payment.id:
+    others = ("checkout_request_id = ? AND id <> ?", result.checkout_request_id, payment.id)
+    if known is None and Payment.any_where(*others):
         return "this checkout belongs to another payment"
     if result.is_paid and result.amount_cents is None:
         payments.learn_checkout(payment, result.checkout_request_id)

@@ -193,7 +193,11 @@ def give_to(row: Receipt, plan: Plan, msisdn: str, now: datetime, *, staff_id: i
     price = plans.price_at(plan, now)
     if row.left_cents < price:
         raise BadInput(say("money.too_little", left=show_money(row.left_cents), price=show_money(price)), "plan")
-    payment = by_hand(plan, msisdn, now, cents=price)
+    asked = row.payment
+    is_his = asked is not None and asked.msisdn == msisdn and asked.state not in settlement.CLOSED_FOR_GOOD
+    payment = by_hand(
+        plan, msisdn, now, mac=asked.mac if is_his else "", context=asked.context if is_his else None, cents=price
+    )
     payment.put(staff_id=staff_id)
     is_whole = receipts.is_whole(row)  # a receipt stands on one payment; the rest of it on none
     outcome = settlement.settle(
@@ -201,4 +205,6 @@ def give_to(row: Receipt, plan: Plan, msisdn: str, now: datetime, *, staff_id: i
     )
     if outcome != "paid":
         raise BadInput(outcome, "receipt")
+    if is_his:
+        asked.put(context={**asked.context, "instead": payment.token})  # his page leads on to what he got
     return Payment.get_by_id(payment.id)

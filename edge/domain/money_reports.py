@@ -159,6 +159,12 @@ def day_slip(day: date, zone: ZoneInfo) -> DaySlip:
     )  # fmt: skip
 
 
+def of_day(day: date, zone: ZoneInfo) -> Sums:
+    """The sums of one day by the clock on the shop's wall, and nothing else: for who looks every two seconds."""
+    row = _rows(f"SELECT {_SUMS} {_WHEN}", *span(day, day, zone))[0]
+    return Sums(*(int(cell) for cell in row))
+
+
 def failures(first: date, last: date, zone: ZoneInfo) -> list[Failed]:
     """Checkouts begun on these days that came to nothing, by reason, the commonest first."""
     words = (

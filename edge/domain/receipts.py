@@ -3,6 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from peewee import SQL
+
 from edge.database import transaction
 from edge.domain import books, events
 from edge.models import Payment
@@ -14,11 +16,12 @@ from edge.values.org_api import phone_fits
 TWO_CLOCKS = timedelta(minutes=10)
 SAME_MONEY = timedelta(minutes=20)  # between a checkout's payment and what another witness says of it
 
+IS_HELD = SQL("state = 'held'")  # in SQL's own words: the planner takes a partial index only where they are repeated
+
 
 def find(code: str, provider: str = "mpesa") -> Receipt | None:
     """What is known of this receipt."""
-    found: Receipt | None = Receipt.get_or_none(Receipt.provider == provider, Receipt.code == code)
-    return found
+    return Receipt.one_where("provider = ? AND code = ?", provider, code)
 
 
 @transaction
@@ -165,7 +168,7 @@ def waiting_for(payment: Payment, now: datetime) -> Receipt | None:
     told: Receipt | None = Receipt.get_or_none(*same, Receipt.payment == payment, ~Receipt.verified)
     if told is not None:
         return told
-    rows = Receipt.select().where(*same, Receipt.state == "held", Receipt.verified, Receipt.used_cents == 0,
+    rows = Receipt.select().where(*same, IS_HELD, Receipt.verified, Receipt.used_cents == 0,
                                   Receipt.created_at > payment.created_at - TWO_CLOCKS)  # fmt: skip
     fitting = (row for row in list(rows.order_by(Receipt.id)) if row.left_cents == payment.amount_cents)
     return next((row for row in fitting if _may_be_his(row, payment, now)), None)
@@ -178,7 +181,7 @@ def _may_be_his(row: Receipt, payment: Payment, now: datetime) -> bool:
 
 def held(limit: int = 200) -> list[Receipt]:
     """What waits for a person, newest first."""
-    waiting = Receipt.select().where(Receipt.state == "held", Receipt.verified)
+    waiting = Receipt.select().where(IS_HELD, Receipt.verified)
     return list(waiting.order_by(Receipt.created_at.desc()).limit(limit))
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from edge import jobs, texts
 from edge.database import transaction
 from edge.domain import access, clock, events, guest_logins, messages
-from edge.models import Grant, Job, Payment, Placement
+from edge.models import Grant, Job, Payment, Placement, Plan
 from edge.texts import say
 from edge.values.codes import mask_code
 from edge.values.duration import show_duration
@@ -16,6 +16,10 @@ from edge.values.sizes import show_bytes
 
 # What two grants must have alike to become one: whoever bought before the plan was changed keeps what he bought.
 TERMS = ("plan_id", "rate", "devices", "metered", "idle_s")
+JOINABLE = (
+    "msisdn = ? AND plan_id = ? AND id <> ? AND state = 'live' AND NOT provisional AND why NOT IN ('import', 'trial') "
+    "ORDER BY id"
+)
 
 
 @transaction
@@ -26,8 +30,8 @@ def join(grant: Grant, now: datetime) -> Grant:
     it in the transaction that wrote the grant, before its code is told to anybody. Harmless to repeat.
     """
     grant = Grant.get_by_id(grant.id)
-    is_root = Grant.select().where(Grant.joined == grant, Grant.why_ended == "joined").exists()
-    if grant.state != "live" or grant.provisional or is_root or not grant.plan.joins:
+    is_root = Grant.any_where("joined_id = ? AND why_ended = 'joined'", grant.id)
+    if grant.state != "live" or grant.provisional or is_root or not Plan.get_by_id(grant.plan_id).joins:
         return in_force(grant)
     old = _joinable(grant, now)
     if old is None or not _close(grant, old) or not _grow(old, grant, now):
@@ -51,11 +55,8 @@ def in_force(grant: Grant) -> Grant:
 def _joinable(grant: Grant, now: datetime) -> Grant | None:
     if not grant.msisdn:  # a device's address can be copied, and the old code is shown to whoever is joined
         return None
-    found = Grant.select().where(
-        Grant.msisdn == grant.msisdn, Grant.state == "live", Grant.plan == grant.plan_id, Grant.id != grant.id,
-        ~Grant.provisional, Grant.why.not_in(("import", "trial")),
-    )  # fmt: skip
-    fit = (old for old in list(found.order_by(Grant.id)) if _fits(grant, old))
+    found = Grant.all_where(JOINABLE, grant.msisdn, grant.plan_id, grant.id)
+    fit = (old for old in found if _fits(grant, old))
     return next((old for old in fit if not _is_over(old, now) and not _is_for_another(grant, old, now)), None)
 
 
@@ -129,11 +130,11 @@ def take_back(grant: Grant, why: str, now: datetime) -> Grant:
         return unjoin(grant, why, now)
     added = list(Grant.select().where(Grant.joined == grant, Grant.why_ended == "joined"))
     own_s = int(grant.seconds) - sum(int(one.seconds) for one in added)
-    if not added or own_s <= 0:
-        access.end(grant, why, now)
-        return Grant.get_by_id(grant.id)
     own_bytes = None if grant.bytes is None else int(grant.bytes) - sum(int(one.bytes) for one in added)
-    _shrink(grant, own_s, own_bytes, why, now)
+    if not added:
+        access.end(grant, why, now)
+    elif own_s > 0:  # else its own was taken out before, and what is left is others'
+        _shrink(grant, own_s, own_bytes, why, now)
     return Grant.get_by_id(grant.id)
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from peewee import JOIN, SQL, fn
 
-from edge.domain import checks
+from edge.domain import checks, money_reports
 from edge.errors import BadInput
 from edge.models import Event, Grant, Inbox, Job, Message, Payment, Placement, Plan, Router
 from edge.values.account import read_account
@@ -21,7 +21,7 @@ FILTERS = ("all", "waiting", "open", "paid", "unpaid")
 
 @dataclass(frozen=True)
 class Takings:
-    """Money that came in on one day, in cents, and how many sales brought it."""
+    """Takings of one day as its slip says them, in cents, and how many sales there were."""
 
     cents: int
     sales: int
@@ -58,17 +58,9 @@ class Step:
 
 
 def takings(now: datetime, zone: ZoneInfo, days_ago: int = 0) -> Takings:
-    """What was paid, and not taken back, on a day by the clock on the shop's wall."""
-    day = now.astimezone(zone).date() - timedelta(days=days_ago)
-    start = datetime.combine(day, time(), zone)
-    end = datetime.combine(day + timedelta(days=1), time(), zone)
-    row = (
-        Payment.select(fn.COALESCE(fn.SUM(Payment.amount_cents), 0), fn.COUNT(Payment.id))
-        .where(Payment.state == "paid", Payment.paid_at >= start, Payment.paid_at < end)
-        .tuples()
-        .get()
-    )
-    return Takings(*row)
+    """What the books say was sold, less what was taken back, on a day by the clock on the shop's wall."""
+    sums = money_reports.of_day(now.astimezone(zone).date() - timedelta(days=days_ago), zone)
+    return Takings(sums.net_cents, sums.sales)
 
 
 def online_now() -> int:
@@ -205,7 +197,7 @@ def _status(state: str, grant: Grant | None, let_in: bool) -> str:
 
 
 def _asking_steps(payment: Payment) -> list[Step]:
-    steps = [Step(payment.created_at, "created", {"plan": payment.plan.name, "mac": payment.mac})]
+    steps = [Step(payment.created_at, f"created{_by_whom(payment)}", {"plan": payment.plan.name, "mac": payment.mac})]
     if payment.prompted_at:
         steps.append(Step(payment.prompted_at, "prompted"))
     return steps
@@ -228,12 +220,19 @@ def _ending_steps(payment: Payment) -> list[Step]:
     steps = []
     if payment.paid_at:
         data = {"receipt": payment.receipt, "witness": payment.witness}
-        steps.append(Step(payment.paid_at, "paid", data))
+        steps.append(Step(payment.paid_at, f"paid{_by_whom(payment)}", data))
     if payment.closed_at and payment.state in ("failed", "expired", "reversed"):
         steps.append(Step(payment.closed_at, payment.state, _why(payment), bad=True))
-    if payment.confirmed_at and payment.witness != "query":
+    if payment.confirmed_at and payment.witness not in ("query", "staff"):
         steps.append(Step(payment.confirmed_at, "confirmed"))
     return steps
+
+
+def _by_whom(payment: Payment) -> str:
+    """Not every sale was asked for at the portal: some are sold for cash, or with held money that a person gave."""
+    if payment.provider == "cash":
+        return "_cash"
+    return "_given" if payment.witness == "staff" else ""
 
 
 def _why(payment: Payment) -> dict[str, str]:
@@ -244,10 +243,19 @@ def _grant_steps(grant: Grant) -> list[Step]:
     steps = [Step(grant.created_at, "granted", {"seconds": grant.seconds})]
     if grant.starts_at:
         steps.append(Step(grant.starts_at, "begun"))
-    if grant.ends_at:
+    end = _end_of(grant)
+    if end:
         data = {"credited_s": grant.credited_s}
-        steps.append(Step(grant.ends_at, "ended" if grant.state == "ended" else "ends", data))
+        steps.append(Step(end, "ended" if grant.state == "ended" else "ends", data))
     return steps
+
+
+def _end_of(grant: Grant) -> Any:
+    """When its time ends, or ended early because its money went back."""
+    payment = grant.payment
+    if grant.state == "ended" and payment is not None and payment.state == "reversed" and payment.closed_at:
+        return min(payment.closed_at, grant.ends_at or payment.closed_at)
+    return grant.ends_at
 
 
 def _placement_steps(grant: Grant) -> list[Step]:
@@ -259,8 +267,8 @@ def _placement_steps(grant: Grant) -> list[Step]:
             steps.append(Step(placement.written_at, "placed", data))
         if placement.state == "wanted":
             steps.append(Step(placement.written_at or grant.created_at, "wanted", data, bad=bool(placement.words)))
-        elif placement.state in ("leaving", "gone") and grant.ends_at:
-            steps.append(Step(grant.ends_at, placement.state, data))
+        elif placement.state in ("leaving", "gone") and _end_of(grant):
+            steps.append(Step(_end_of(grant), placement.state, data))
     return steps
 
 

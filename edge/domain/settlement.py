@@ -6,7 +6,7 @@ from datetime import datetime
 from edge import texts
 from edge.database import transaction
 from edge.domain import access, asking, books, events, messages, receipts, renewal
-from edge.models import Grant, Payment
+from edge.models import Grant, Payment, Plan
 from edge.money_models import Receipt
 from edge.values.arrival import Arrival
 from edge.values.codes import mask_code
@@ -15,6 +15,7 @@ from edge.values.money import show_money, whole_units
 from edge.values.msisdn import mask_msisdn
 
 CLOSED_FOR_GOOD = ("paid", "reversed")
+NOT_CLOSED = "state NOT IN ('paid', 'reversed')"
 PROVEN = ("query", "status", "statement", "staff")  # nobody needs to be asked again
 
 
@@ -34,15 +35,11 @@ def settle(
     if code is None and not credit:
         known = receipts.waiting_for(payment, now)
         code = None if known is None else known.code
-    won = (
-        Payment.update(
-            state="paid", paid_at=now, closed_at=now, witness=witness, receipt=code, result_code="0",
-            confirmed_at=now if witness in PROVEN else None,
-        )
-        .where(Payment.id == payment.id, Payment.state.not_in(CLOSED_FOR_GOOD))
-        .execute()
+    won = payment.put_if(
+        NOT_CLOSED, state="paid", paid_at=now, closed_at=now, witness=witness, receipt=code, result_code="0",
+        confirmed_at=now if witness in PROVEN else None,
     )  # fmt: skip
-    if won != 1:
+    if not won:
         if code is not None:  # asked first, told later
             _learn_receipt(Payment.get_by_id(payment.id), code, witness, now)
         return "already paid"
@@ -53,13 +50,14 @@ def settle(
         receipts.take(payment, code, known, witness, now)
     else:
         _book_without_receipt(payment, now)
-    grant = _let_in(payment, now)
+    grant = _let_in(payment, _is_from_its_phone(payment, code, credit), now)
     asking.cancel_questions(payment, now)
     if witness not in PROVEN:
         asking.promise_confirmation(payment, now)
     events.record(
-        "payment.processed", now, payment=payment.id, phone=mask_msisdn(payment.msisdn), plan=grant.plan.name,
-        amount=whole_units(payment.amount_cents), receipt=code, username=mask_code(grant.username), witness=witness,
+        "payment.processed", now, payment=payment.id, phone=mask_msisdn(payment.msisdn),
+        plan=Plan.get_by_id(grant.plan_id).name, amount=whole_units(payment.amount_cents), receipt=code,
+        username=mask_code(grant.username), witness=witness,
     )  # fmt: skip
     return "paid"
 
@@ -67,7 +65,7 @@ def settle(
 def _is_anothers(code: str, known: Receipt | None, payment: Payment) -> bool:
     if known is not None and known.payment_id not in (None, payment.id) and known.used_cents > 0:
         return True
-    return bool(Payment.select().where(Payment.receipt == code, Payment.id != payment.id).exists())
+    return Payment.any_where("receipt = ? AND id <> ?", code, payment.id)
 
 
 def _learn_receipt(payment: Payment, code: str, witness: str, now: datetime) -> None:
@@ -90,16 +88,27 @@ def _book_without_receipt(payment: Payment, now: datetime) -> None:
     )  # fmt: skip
 
 
-def _let_in(payment: Payment, now: datetime) -> Grant:
-    """The right that was bought: a new one, or the one that a text's word opened before."""
-    opened: Grant | None = Grant.get_or_none(Grant.payment == payment)
+def _is_from_its_phone(payment: Payment, code: str | None, credit: Sequence[Receipt]) -> bool:
+    """Did the phone that the payment names pay? Anybody may type a number, and an account is easily guessed."""
+    if code is None and not credit:
+        return True  # asked on that phone itself, or for cash at the counter, which shows nobody an older code
+    paid_with: Sequence[Receipt | None] = credit or [receipts.find(code or "", payment.provider)]
+    return all(row is not None and receipts.is_payer(row, payment.msisdn) for row in paid_with)
+
+
+def _let_in(payment: Payment, may_join: bool, now: datetime) -> Grant:
+    """The right that was bought: a new one, or the one that a text's word opened before.
+
+    `may_join`: its buyer may see the code that the same phone has already.
+    """
+    opened = Grant.one_where("payment_id = ?", payment.id)
     if opened is not None and opened.why_ended != "unverified":
         opened.put(provisional=False)
         return Grant.get_by_id(opened.id)
     if opened is not None:  # it was taken back for want of proof, and here is the proof
         opened.put(payment=None)
     grant = access.promise(payment, now)
-    in_force = renewal.join(grant, now)
+    in_force = renewal.join(grant, now) if may_join else grant
     if payment.msisdn:
         is_new = in_force.id == grant.id
         text = receipt_text(payment, grant) if is_new else renewal.text(payment, in_force, now)

@@ -9,7 +9,7 @@ from edge.money_models import IncomingText, OrgRequest
 from edge.values.arrival import Arrival
 from edge.values.mpesa_sms import MoneyText
 from edge.values.msisdn import mask_msisdn
-from edge.values.org_api import OrgResult, status_of
+from edge.values.org_api import OrgResult, status_of, went_out
 
 
 @dataclass
@@ -67,6 +67,8 @@ def settle_status(request: OrgRequest, result: OrgResult, now: datetime) -> str:
     told = status_of(result)
     if told.state != "completed" or told.amount_cents is None or not told.receipt:
         return f"status {told.state}: {told.words}"
+    if went_out(result):
+        return "money that the shop paid itself: nothing came in"
     arrival = Arrival(
         told.receipt, told.amount_cents, msisdn=told.debit_party_msisdn or "", payer_name=told.debit_party_name,
         paid_at=told.at,

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from edge.domain import access, payments, plans
+from edge.domain import access, payments, plans, receipts
 from edge.models import Grant, Payment, Plan
 from edge.texts import say
 from edge.values.money import show_money, whole_units
@@ -63,6 +63,10 @@ def _right(grant: Grant | None, now: datetime) -> dict[str, Any]:
 
 def status_words(payment: Payment, status: str, grant: Grant | None = None) -> str:
     """What the guest should know or do now; of an end also why."""
+    if payment.how == "hand" and status in ("pending", "expired"):
+        came = sum(row.left_cents for row in receipts.held_for(payment))
+        if came:
+            return say("by_hand.misfit", came=show_money(came), amount=show_money(payment.amount_cents))
     if payment.how == "hand" and status == "pending":
         return say("by_hand.waiting_more", amount=show_money(payment.amount_cents))
     why = f"_{grant.why_ended}" if grant is not None and grant.why_ended in ("data", "staff") else ""

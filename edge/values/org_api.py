@@ -127,6 +127,14 @@ def status_of(result: OrgResult) -> TransactionStatus:
     )  # fmt: skip
 
 
+def went_out(result: OrgResult) -> bool:
+    """Was it the shop that paid? Whoever got a pay-out, or his money back, holds a receipt of that too."""
+    parties = result.parameters.get("DebitPartyName", [])
+    payer = (parties[0] if parties else "").partition("-")[0].strip()
+    credit = result.first("CreditPartyName") or (parties[1] if len(parties) > 1 else "")
+    return bool(re.fullmatch(r"[0-9]{5,7}", payer)) or split_party(credit)[0] is not None
+
+
 def reversal_of(result: OrgResult) -> ReversalResult:
     """A reversal's result."""
     before = result.result_code == ALREADY_REVERSED
