@@ -41,12 +41,13 @@ MONEY_INDEXES = (
     "CREATE INDEX IF NOT EXISTS receipts_fitting ON receipts (provider, amount_cents, created_at) "
     "WHERE state = 'held'",
     # Who was rung of late: of a million checkouts very many were never paid.
-    "CREATE INDEX IF NOT EXISTS payments_unpaid ON payments (created_at, msisdn, mac, source) WHERE paid_at IS NULL",
+    "CREATE INDEX IF NOT EXISTS payments_unpaid ON payments (created_at, msisdn, mac, source) "
+    "WHERE state IN ('pending', 'prompted', 'failed', 'expired')",
     "CREATE INDEX IF NOT EXISTS messages_phone ON messages (msisdn, created_at)",
     "CREATE INDEX IF NOT EXISTS throttles_past ON throttles (free_at)",
     "CREATE INDEX IF NOT EXISTS org_requests_code ON org_requests (code)",
     "CREATE INDEX IF NOT EXISTS org_requests_sent ON org_requests (sent_at) WHERE state = 'sent'",
-    "CREATE INDEX IF NOT EXISTS inbox_strangers ON inbox (received_at) WHERE payment_id IS NULL AND NOT is_proof",
+    "CREATE INDEX IF NOT EXISTS inbox_strangers ON inbox (is_proof, received_at) WHERE payment_id IS NULL",
     "CREATE INDEX IF NOT EXISTS ledger_at ON ledger (at, kind, method, plan_id, staff_id, money_cents, sold_cents)",
     "CREATE INDEX IF NOT EXISTS ledger_unsettled ON ledger (at, kind, money_cents, sold_cents) "
     "WHERE money_cents <> sold_cents",

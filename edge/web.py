@@ -125,6 +125,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/admin/payments/<payment_id:int>/recheck", dashboard.recheck_post, TECH),
     Route("GET", "/admin/money", held.held_page, OWNER),
     Route("POST", "/admin/money/<receipt_id:int>/give", held.give_post, OWNER),
+    Route("POST", "/admin/money/<receipt_id:int>/back", held.back_post, OWNER),
     Route("GET", "/admin/doctor", doctor.doctor_page, TECH),
     Route("POST", "/admin/doctor/cure", doctor.cure_post, TECH),
     Route("POST", "/admin/doctor/check", doctor.check_post, TECH),

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from edge.domain import books, breakers, provisional
+from edge.domain import books, breakers, matching, provisional
 from edge.models import Grant, Job, Message, Payment
 from edge.values.account import account_of
 from edge.values.arrival import Arrival
@@ -121,3 +121,13 @@ def test_a_text_of_money_that_the_books_have_is_one_more_witness(box):
     again = Arrival(payment.receipt, 2000, account=account_of(payment.id), paid_at=box.now)
     outcome, row = provisional.told_by_text(again, (), CAPS, box.now)
     assert (outcome, row.witnesses) == (f"known already: payment {payment.id}", ["callback", "sms"])
+
+
+def test_money_held_for_want_of_a_number_finds_its_guest_by_the_texts(box):
+    box.prompted("254712000678"), box.prompted("254713000678")
+    masked = Arrival("UC2AAAAAA1", 2000, payer_shape="2547 ***** 678", paid_at=box.now)
+    assert matching.arrive(masked, "c2b", box.now).startswith("held")
+    full = Arrival("UC2AAAAAA1", 2000, msisdn="254713000678", paid_at=box.now)
+    assert provisional.told_by_text(full, ("a doubt",), CAPS, box.now)[0] == "known already: held"
+    outcome, _ = provisional.told_by_text(full, (), CAPS, box.now)
+    assert (outcome, books.held_cents(), books.head()[0]) == ("paid: payment 2", 0, 2)

@@ -2,11 +2,12 @@
 
 import pytest
 
-from edge.domain import access, books, org_requests, receipts, refunds, shifts
+from edge.domain import access, books, org_requests, receipts, refunds, shifts, witnesses
 from edge.errors import BadInput
 from edge.models import Grant, Job, Payment, Staff
-from edge.money_models import LedgerEntry, OrgRequest, Receipt, Refund
+from edge.money_models import IncomingText, LedgerEntry, OrgRequest, Receipt, Refund
 from edge.values.arrival import Arrival
+from edge.values.mpesa_sms import MoneyText
 from edge.values.org_api import OrgResult
 
 
@@ -204,6 +205,17 @@ def test_a_reversal_that_was_ours_is_the_end_of_our_refund(box):
     assert Refund.get_by_id(refund.id).state == "done"
     assert last_line().kind == "refund"
     assert Refund.select().count() == 1
+
+
+def test_a_text_of_our_own_reversal_alarms_nobody_and_one_of_a_guests_does(box):
+    text = MoneyText("reversal", "UC25T00098", "T6")
+    assert witnesses.settle_text(IncomingText(), text, box.now) == "a reversal of money we do not know"
+    for payment, is_ours in ((box.paid(), True), (box.paid(box.juma), False)):
+        if is_ours:
+            refunds.ask(payment, 2000, "reversal", None, box.now)
+        outcome = witnesses.settle_text(IncomingText(), MoneyText("reversal", payment.receipt, "T6"), box.now)
+        assert outcome == ("a refund that we asked for" if is_ours else "told staff of a reversal")
+        assert len(box.events("payment.reversal_told")) == (0 if is_ours else 1)
 
 
 def test_money_that_went_back_twice_is_a_loss_and_the_books_say_so(box):

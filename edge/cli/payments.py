@@ -115,9 +115,9 @@ def _find(which: str) -> Sale:
 
 def _row(sale: Sale, zone: ZoneInfo) -> tuple[Any, ...]:
     payment = sale.payment
+    phone = show_msisdn(payment.msisdn) if payment.msisdn else "–"
     return (
-        payment.id, f"{payment.created_at.astimezone(zone):%Y-%m-%d %H:%M:%S}", show_msisdn(payment.msisdn) if payment.msisdn else "–",
-        payment.plan.name,
+        payment.id, f"{payment.created_at.astimezone(zone):%Y-%m-%d %H:%M:%S}", phone, payment.plan.name,
         show_money(payment.amount_cents), sale.status, payment.receipt, sale.grant.username if sale.grant else "",
     )  # fmt: skip
 

@@ -127,7 +127,7 @@ def print_vouchers(batch: int, paper: str, output: Path) -> None:
     with asked().box() as told:
         now = datetime.now(UTC)
         found = vouchers_listed.to_print(vouchers_listed.batch(batch, now).batch, now)
-        portal = voucher_words.portal_address(told.web.public_url, told.web.host, told.web.port)
+        portal = voucher_words.portal_address(told.web.host, told.web.port)
         output.write_bytes(voucher_words.pdf(found, portal, paper, now))
         line = f"{len(found)} vouchers are in {output}. Their QR codes open {portal}."
         show({"vouchers": len(found), "file": str(output), "portal": portal}, lambda: iter([line]))

@@ -99,6 +99,8 @@ def _claim_held(row: Receipt, who: Claimant, now: datetime) -> Claim:
     if not row.verified:
         if row.payment_id is not None:
             asking.hint(row.payment, now)
+        if witnesses.rules.can_ask_by_receipt:
+            org_requests.promise_status(row, now)
         return Claim("asking", receipt=row)
     if row.left_cents <= 0:
         return Claim("unknown")

@@ -9,7 +9,7 @@ from functools import partial
 
 from edge import database, jobs, trace
 from edge.database import db, is_storage_fault, transaction
-from edge.domain import asking, confirmations, org_requests, payments
+from edge.domain import asking, confirmations, org_requests, payments, receipts
 from edge.errors import BadInput, EdgeError
 from edge.models import Inbox, Payment
 from edge.values.msisdn import read_msisdn
@@ -158,7 +158,7 @@ def settle(
             raise
         _promise(row.id, now)
         outcome = f"{UNSETTLED}: {type(reason).__name__}"
-    row.put(outcome=outcome)
+    row.put(outcome=outcome, **_owner_of(result))
     return outcome
 
 
@@ -171,6 +171,12 @@ def settle_again(
     if not row.outcome or row.outcome.startswith(UNSETTLED):
         doubt = "" if row.is_proof else "hint"
         row.put(outcome=_settle_traced(_payment_of(row), doubt, result, shop, now))
+
+
+def _owner_of(result: Result) -> dict[str, int]:
+    """Whose payment a confirmation turned out to be, so that it is found in that payment's story."""
+    found = receipts.find(result.receipt) if isinstance(result, C2bNotice) else None
+    return {} if found is None or found.payment_id is None else {"payment": found.payment_id}
 
 
 def _payment_of(row: Inbox) -> Payment | None:
@@ -206,7 +212,7 @@ def _forget_strangers(newest_id: int) -> None:
     """Hints are worth little: only the newest are kept, so that nobody fills the card with them."""
     if newest_id % 100 == 0:
         newest_first = (Inbox.received_at.desc(), Inbox.id.desc())
-        hints = Inbox.select(Inbox.id).where(Inbox.payment.is_null(), ~Inbox.is_proof).order_by(*newest_first)
+        hints = Inbox.select(Inbox.id).where(Inbox.payment.is_null(), Inbox.is_proof.in_([False])).order_by(*newest_first)
         Inbox.delete().where(Inbox.id.in_(hints.offset(HINTS_KEPT).limit(1_000_000))).execute()
 
 

@@ -16,6 +16,7 @@ from edge.values.msisdn import read_msisdn
 
 ASKED_WITHIN = timedelta(days=1)  # by amount and number only a checkout of so long ago is found
 AHEAD = timedelta(minutes=10)  # two clocks
+AT_ONCE = timedelta(minutes=30)  # who asks by the same number from two devices within it may be two people
 
 
 @transaction
@@ -92,7 +93,11 @@ def _by_amount_and_number(row: Receipt, now: datetime) -> Payment | None:
     unpaid = [one for one in fitting if one.state not in settlement.CLOSED_FOR_GOOD]
     if served is not None:
         return served
-    return unpaid[0] if len({one.msisdn for one in unpaid}) == 1 else None
+    if len({one.msisdn for one in unpaid}) != 1:
+        return None
+    lately = [one for one in unpaid if instant - one.created_at <= AT_ONCE] or unpaid
+    # Anybody may type her number, and is shown the code of what he asked for: then her text or her receipt decides.
+    return lately[0] if len({(one.mac, one.source) for one in lately}) == 1 else None
 
 
 def _settle(payment: Payment, row: Receipt, witness: str, now: datetime) -> str:

@@ -31,6 +31,7 @@ CAUGHT_UP_WITHIN_S = 0.5
 
 # In SQLite's own words: the planner takes the partial index only where the query repeats its condition.
 IS_OPEN = SQL("state IN ('pending', 'prompted')")
+IS_UNPAID = SQL("state IN ('pending', 'prompted', 'failed', 'expired')")
 
 
 class KeyReused(BadInput):
@@ -67,6 +68,7 @@ def initiate(wish: Wish, now: datetime) -> tuple[Payment, bool]:
     same = (Payment.msisdn == wish.msisdn, Payment.plan == plan, Payment.mac == wish.mac)
     pending = Payment.get_or_none(*same, IS_OPEN)
     if pending is not None and (pending.how != "hand" or wish.how == "hand"):
+        _refuse_from_elsewhere(pending, wish, now)
         return pending, False
     if pending is not None:  # he was to pay by hand and wants to be rung after all; money for it still counts
         settlement.close(pending, "expired", "", now)
@@ -102,10 +104,20 @@ def _known(wish: Wish) -> Payment | None:
     return known
 
 
+def _refuse_from_elsewhere(pending: Payment, wish: Wish, now: datetime) -> None:
+    """Whoever types another's number and device while she pays would be shown her code."""
+    if pending.source in ("", wish.source) or not wish.source:
+        return
+    lasts = EXPIRE_BY_HAND if pending.how == "hand" else EXPIRE_AFTER
+    wait_s = math.ceil(((pending.prompted_at or pending.created_at) + lasts - now).total_seconds())
+    words = "Somebody is paying with this number just now. Please look at that phone, or wait a few minutes."
+    raise TooMany(words, "phone_number", max(1, wait_s))
+
+
 def _guard(wish: Wish, now: datetime) -> None:
     """Who was rung again and again without paying is left in peace for a while."""
     unpaid = Payment.select(Payment.msisdn, Payment.mac, Payment.source, Payment.created_at).where(
-        Payment.created_at > now - PROMPT_WINDOW, Payment.paid_at.is_null()
+        IS_UNPAID, Payment.created_at > now - PROMPT_WINDOW
     )
     recent = list(unpaid.order_by(Payment.created_at).tuples())
     limits = (

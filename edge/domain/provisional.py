@@ -33,7 +33,9 @@ class Caps:
 
 
 @transaction
-def told_by_text(arrival: Arrival, doubts: Sequence[str], caps: Caps, now: datetime) -> tuple[str, Receipt]:
+def told_by_text(
+    arrival: Arrival, doubts: Sequence[str], caps: Caps, now: datetime, policy: str = "hold"
+) -> tuple[str, Receipt]:
     """A text of M-Pesa's tells of money: a reason to ask M-Pesa; alone it opens at most what the caps allow.
 
     `doubts`: why this text may not be genuine; with any of them it opens nothing.
@@ -41,7 +43,7 @@ def told_by_text(arrival: Arrival, doubts: Sequence[str], caps: Caps, now: datet
     known = receipts.find(arrival.code)
     row = receipts.note(arrival, "sms", now)
     if known is not None and known.verified:
-        return f"known already: payment {known.payment_id}", row
+        return _one_more_witness(row, doubts, now, policy), row
     payment = matching.whose(row, now)
     if payment is None:
         row.put(words="; ".join(["told by a text alone", *doubts]))
@@ -58,6 +60,13 @@ def told_by_text(arrival: Arrival, doubts: Sequence[str], caps: Caps, now: datet
     if caps.most_cents:
         _look_again(payment, now if _is_silent(now) else now + LOOK_AGAIN, now)
     return f"asking M-Pesa about payment {payment.id}", row
+
+
+def _one_more_witness(row: Receipt, doubts: Sequence[str], now: datetime, policy: str) -> str:
+    """The money is in the books. Held for want of a number, it may find its guest by the one that the text tells."""
+    if receipts.is_whole(row) and not doubts:
+        return matching.credit(row, "sms", now, policy)
+    return f"known already: {f'payment {row.payment_id}' if row.payment_id else 'held'}"
 
 
 def _look_again(payment: Payment, run_at: datetime, now: datetime) -> None:
@@ -132,5 +141,5 @@ def _withdraw_stale(now: datetime) -> int:
 
 def unverified(limit: int = 100) -> list[Grant]:
     """Who is online on a text's word alone, newest first."""
-    rows = Grant.select().where(IS_OPENED).order_by(Grant.id.desc()).limit(limit)
+    rows = Grant.select().where(IS_OPENED).order_by(Grant.created_at.desc()).limit(limit)
     return list(rows)

@@ -1,7 +1,7 @@
 """What the owner wants to know: takings, who is online, who paid and is not, and the story of one payment."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from edge.domain import events, incoming_texts, matching, org_requests, provisional, receipts
 from edge.models import Payment
-from edge.money_models import IncomingText, OrgRequest
+from edge.money_models import IncomingText, OrgRequest, Receipt, Refund
 from edge.values.arrival import Arrival
 from edge.values.mpesa_sms import MoneyText
 from edge.values.msisdn import mask_msisdn
@@ -42,9 +42,9 @@ def settle_text(row: IncomingText, money: MoneyText, now: datetime) -> str:
         payer_name=money.payer_name, account=money.account or "", paid_at=money.at,
     )  # fmt: skip
     doubts = incoming_texts.trust_of(row, now)
-    outcome, receipt = provisional.told_by_text(arrival, doubts, rules.caps, now)
+    outcome, receipt = provisional.told_by_text(arrival, doubts, rules.caps, now, rules.policy)
     row.put(receipt=receipt)
-    if receipt.payment_id is None and rules.can_ask_by_receipt and not receipt.verified:
+    if rules.can_ask_by_receipt and not receipt.verified:
         org_requests.promise_status(receipt, now)
     return outcome
 
@@ -53,6 +53,8 @@ def _tell_reversal(money: MoneyText, now: datetime) -> str:
     """A text alone takes nothing back: whoever forges one could cut off anybody. A person looks."""
     codes = money.codes or (money.receipt,)
     found = [row for row in (receipts.find(code) for code in codes) if row is not None]
+    if found and all(_is_our_own(row) for row in found):
+        return "a refund that we asked for"
     for row in found:
         row.put(words="a text says that M-Pesa sent it back: compare with the statement")
         events.record(
@@ -60,6 +62,13 @@ def _tell_reversal(money: MoneyText, now: datetime) -> str:
             words="a text says that M-Pesa sent this money back",
         )  # fmt: skip
     return "told staff of a reversal" if found else "a reversal of money we do not know"
+
+
+def _is_our_own(row: Receipt) -> bool:
+    """Was it sent back from here, or is it on its way?"""
+    its_own = (Refund.receipt == row) | (Refund.payment.is_null(False) & (Refund.payment == row.payment_id))
+    states = Refund.state.in_(("asked", "unconfirmed", "done"))
+    return bool(Refund.select().where(Refund.how == "reversal", states, its_own).exists())
 
 
 def settle_status(request: OrgRequest, result: OrgResult, now: datetime) -> str:

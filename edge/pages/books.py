@@ -6,7 +6,7 @@ from typing import Any
 
 from bottle import HTTPResponse, request
 
-from edge.domain import books, exports, money_reports, refunds, reports, statements
+from edge.domain import books, exports, money_reports, refunds, reports, shifts, statements
 from edge.domain.statement_verdicts import WANTED
 from edge.errors import BadInput
 from edge.money_models import Refund
@@ -156,7 +156,7 @@ def _refund_page(payment_id: int, fault: str, status: int) -> HTTPResponse:
     page = frame.page(
         "admin_books_refund.html", "payments", sale=sale, reference=reports.REFERENCE, fault=fault,
         did=frame.asked("did"), most=refunds.refundable_cents(sale.payment), ways=refunds.ways(sale.payment),
-        found=refunds.of(sale.payment),
+        found=refunds.of(sale.payment), has_drawer=shifts.current(frame.signed_in()) is not None,
     )  # fmt: skip
     return HTTPResponse(page, status, HTML)
 

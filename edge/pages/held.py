@@ -5,7 +5,7 @@ from typing import Any
 
 from bottle import HTTPResponse, request
 
-from edge.domain import events, matching, plans, provisional, receipts
+from edge.domain import events, matching, plans, provisional, receipts, refunds
 from edge.errors import BadInput
 from edge.money_models import Receipt
 from edge.pages import dashboard, frame
@@ -32,12 +32,26 @@ def give_post(receipt_id: int) -> Any:
     return frame.see_other(f"/admin/payments/{sold.id}")
 
 
+def back_post(receipt_id: int) -> Any:
+    """The owner gives it back: in cash from his drawer, or by M-Pesa, whose word comes later."""
+    row = Receipt.get_or_none(Receipt.id == receipt_id)
+    if row is None:
+        return dashboard.error_page(404, say("admin.nothing"))
+    now: datetime = request.environ["edge.now"]
+    try:
+        refunds.ask(row, row.left_cents, frame.typed("how"), frame.signed_in(), now)
+    except BadInput as reason:
+        return HTTPResponse(_page(str(reason), receipt_id), 400, {"Content-Type": "text/html; charset=UTF-8"})
+    return frame.see_other("/admin/money?did=back")
+
+
 def _page(fault: str = "", about: int = 0) -> str:
     now: datetime = request.environ["edge.now"]
     return frame.page(
         "admin_held.html", "held", held=receipts.held(), unverified=provisional.unverified(), fault=fault, about=about,
         plans=[(plan, plans.price_at(plan, now)) for plan in plans.everything() if not plan.is_trial],
-        last=events.last_id(),
+        last=events.last_id(), did=frame.asked("did") == "back",
+        on_way={row.id: [one for one in refunds.of(row) if one.state in refunds.OPEN] for row in receipts.held()},
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from edge.pages.portal_links import (
     with_query,
 )
 from edge.pages.rendering import render
-from edge.pages.views import PAID, grant_view, payment_view
+from edge.pages.views import PAID, grant_view, misfit_cents, payment_view
 from edge.texts import say
 from edge.values.duration import show_duration
 from edge.values.mac import is_private
@@ -97,11 +97,13 @@ def _payment_page(payment: Payment, here: Here | None = None) -> str:
     grant = payments.standing(payment, now).grant if view["status"] in PAID else None
     told = None if grant is None else stay(grant, view, here, now)
     connect = None if told is None else told["connect"]
+    settings, misfits = request.app.config["edge.settings"], bool(misfit_cents(payment, view["status"]))
     return render(
         "payment.html", version=__version__, view=view, stay=told,
         words=told["now"] if told and told["now"] else _words(payment, view, connect),
-        title=say(_title(view, told, payment)), back=back_link(payment), is_waiting=view["status"] in WAITING,
-        by_hand=by_hand.instructions(payment, view["status"], request.app.config["edge.settings"]),
+        title=say("by_hand.misfit_title" if misfits else _title(view, told, payment)),
+        back=back_link(payment), is_waiting=view["status"] in WAITING,
+        by_hand=None if misfits else by_hand.instructions(payment, view["status"], settings),
         is_by_hand=payment.how == "hand", provider=payment.provider,
     )  # fmt: skip
 

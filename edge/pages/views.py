@@ -61,12 +61,18 @@ def _right(grant: Grant | None, now: datetime) -> dict[str, Any]:
     }
 
 
+def misfit_cents(payment: Payment, status: str) -> int:
+    """What came for a purchase by hand and is not its price: a person decides about it."""
+    if payment.how != "hand" or status not in ("pending", "expired"):
+        return 0
+    return sum(row.left_cents for row in receipts.held_for(payment))
+
+
 def status_words(payment: Payment, status: str, grant: Grant | None = None) -> str:
     """What the guest should know or do now; of an end also why."""
-    if payment.how == "hand" and status in ("pending", "expired"):
-        came = sum(row.left_cents for row in receipts.held_for(payment))
-        if came:
-            return say("by_hand.misfit", came=show_money(came), amount=show_money(payment.amount_cents))
+    came = misfit_cents(payment, status)
+    if came:
+        return say("by_hand.misfit", came=show_money(came), amount=show_money(payment.amount_cents))
     if payment.how == "hand" and status == "pending":
         return say("by_hand.waiting_more", amount=show_money(payment.amount_cents))
     why = f"_{grant.why_ended}" if grant is not None and grant.why_ended in ("data", "staff") else ""

@@ -6,9 +6,10 @@ from importlib import import_module
 
 from edge.domain import plans, vouchers_listed
 from edge.domain.vouchers import NotGood
-from edge.errors import BadInput
+from edge.errors import BadInput, Unreachable
+from edge.models import Router
 from edge.money_models import Voucher
-from edge.own_address import reachable_at
+from edge.own_address import own_address, reachable_at
 from edge.texts import catalogue, say
 from edge.values import csv_safe
 from edge.values.duration import show_duration
@@ -52,17 +53,24 @@ def slip(voucher: Voucher, portal: str) -> Slip:
     """As it is printed; `portal` is the address that its QR code begins with."""
     return Slip(
         code=voucher.code, plan=voucher.plan.name, price=show_money(voucher.value_cents) if voucher.value_cents else "",
-        url=f"{portal}/v/{voucher.code}", what=what(voucher),
+        url=f"{portal}/v/{voucher.code}", what="" if what(voucher) == voucher.plan.name else what(voucher),
         expires="" if voucher.expires_at is None else say("voucher.before", when=last_day(voucher.expires_at)),
         how=say("voucher.how"),
     )  # fmt: skip
 
 
-def portal_address(public_url: str, host: str, port: int) -> str:
-    """Where a QR code leads: the public address, else this box's own in the shop's network."""
-    if public_url:
-        return public_url.rstrip("/")
-    return f"http://{reachable_at('' if host.startswith('0.') else host)}:{port}"
+def portal_address(host: str, port: int) -> str:
+    """Where a QR code leads: this box in the shop's network, as its first router sees it.
+
+    Not the public address: whoever holds a voucher is not on the internet yet.
+    """
+    if host not in ("0.0.0.0", "::", ""):
+        return f"http://{host}:{port}"
+    first = Router.select().order_by(Router.id).first()
+    try:
+        return f"http://{own_address(first.host) if first is not None else own_address()}:{port}"
+    except Unreachable:
+        return f"http://{reachable_at(host)}:{port}"
 
 
 def csv_of(found: Iterable[Voucher], now: datetime) -> Iterator[str]:

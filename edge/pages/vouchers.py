@@ -177,7 +177,7 @@ def _notice() -> str:
 
 def _pdf(found: list[Voucher], name: str) -> HTTPResponse:
     web = request.app.config["edge.settings"].web
-    portal = voucher_words.portal_address(web.public_url, web.host, web.port)
+    portal = voucher_words.portal_address(web.host, web.port)
     body = voucher_words.pdf(found, portal, frame.asked("paper") or "a4", _now())
     return HTTPResponse(body, 200, _attached(f"{name}.pdf", "application/pdf"))
 

@@ -32,7 +32,11 @@
     fetch(live.dataset.poll, { cache: "no-store" })
       .then(function (answer) { return answer.ok ? answer.json() : null; })
       .then(function (view) {
-        if (!view || view.status === shown) { later(); return; }
+        if (!view || view.status === shown) {
+          if (view && shown === "pending") { live.querySelector("p").textContent = view.message; }
+          later();
+          return;
+        }
         var title = live.querySelector("h1");
         // Code and receipt stand on the server's page for "paid"; only the two waits are told in place.
         if (view.status !== "pending" && view.status !== "prompted") { location.reload(); return; }
