@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench import ledger, measures, network, radius_logins
+from bench import ledger, measures, money, network, radius_logins
 from bench.measures import Row
 
 
@@ -48,6 +48,7 @@ def plan(folder: Path) -> list[tuple[str, Callable[[], list[Row]]]]:
     found += [
         ("jobs", ledger.latency), ("jobs", ledger.throughput), ("jobs", ledger.idle), ("jobs", ledger.rescue),
         ("old", ledger.old_age), ("network", network.converge), ("away", network.away),
+        ("money", money.pace), ("money", money.budget), ("million", money.old_shop),
     ]  # fmt: skip
     return found
 

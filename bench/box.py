@@ -118,7 +118,7 @@ def running(
     if fill is not None:
         fill(told.database_path)
     with boot.opened(told):
-        waiting = seed(count)
+        waiting = seed(count) if count else []
     environ = {**os.environ, "EDGE_LOG": "ERROR", **({"LD_PRELOAD": preload} if preload else {})}
     command = [sys.executable, "-m", "edge", "--state", str(state), "run"]
     log = (state / "log").open("wb")

@@ -87,28 +87,29 @@ class _Shop:
     def _sell_one(self, number: int, at: float, rows: dict[str, list[Values]]) -> None:
         chance = self._chance
         plan = self._plans[min(int(chance.expovariate(1.0)), len(self._plans) - 1)]
-        phone = f"2547{chance.randrange(PHONES):08d}"
+        phone = f"2541{chance.randrange(PHONES):08d}"
         is_cash, secret = number % CASH_EACH == 0, chance.randbytes(36).hex()
         code = None if is_cash else _code(at, number, chance)
         staff_id = 1 + number % 3 if is_cash else None
         checkout = None if is_cash else f"ws_CO_{number:024d}"
-        rows["payments"].append((
-            number, secret[:32], secret[32:], plan.id, phone, "", plan.cents, "paid", checkout, code, None, "{}", "0",
-            "staff" if is_cash else "callback", "cash" if is_cash else "mpesa", "counter" if is_cash else "prompt", "",
-            staff_id, None, 0, None, at + 40, False, at - 9, at - 8, at, at,
-        ))  # fmt: skip
+        payment_id = number + number // UNPAID_EACH  # checkouts are numbered in the order in which they are begun
         if number % UNPAID_EACH == 0:
-            self._fail(rows, phone, plan, at, PAYMENTS * 2 + number)
-        receipt_id = self._keep_receipt(rows, number, code, plan, phone, at) if code else None
-        self._write_line(rows, at, plan, number, receipt_id, staff_id, code or "")
-        self._let_in(rows, number, plan, phone, at)
+            self._fail(rows, payment_id - 1, phone, plan, at)
+        rows["payments"].append((
+            payment_id, secret[:32], secret[32:], plan.id, phone, "", plan.cents, "paid", checkout, code, None, "{}",
+            "0", *(("staff", "cash", "counter") if is_cash else ("callback", "mpesa", "prompt")), "", staff_id,
+            None, 0, None, at + 40, False, at - 9, at - 8, at, at,
+        ))  # fmt: skip
+        receipt_id = self._keep_receipt(rows, payment_id, code, plan, phone, at) if code else None
+        self._write_line(rows, at, plan, payment_id, receipt_id, staff_id, code or "")
+        self._let_in(rows, number, payment_id, plan, phone, at)
 
-    def _fail(self, rows: dict[str, list[Values]], phone: str, plan: Sold, at: float, number: int) -> None:
+    def _fail(self, rows: dict[str, list[Values]], number: int, phone: str, plan: Sold, at: float) -> None:
         state, result = self._chance.choice(FAILURES)
         secret = self._chance.randbytes(36).hex()
         rows["payments"].append((
-            number, secret[:32], secret[32:], plan.id, phone, "", plan.cents, state, f"ws_CO_{number:024d}", None, None,
-            "{}", result, "", "mpesa", "prompt", "", None, None, 0, None, None, False, at - 70, at - 69, None, at,
+            number, secret[:32], secret[32:], plan.id, phone, "", plan.cents, state, f"ws_CO_un_{number:021d}", None,
+            None, "{}", result, "", "mpesa", "prompt", "", None, None, 0, None, None, False, at - 70, at - 69, None, at,
         ))  # fmt: skip
 
     def _keep_receipt(
@@ -140,17 +141,19 @@ class _Shop:
         self._last = sequence + 1, hashlib.sha256(books.canonical(previous, line)).hexdigest()
         rows["ledger"].append((*line, previous, self._last[1]))
 
-    def _let_in(self, rows: dict[str, list[Values]], number: int, plan: Sold, phone: str, at: float) -> None:
+    def _let_in(
+        self, rows: dict[str, list[Values]], number: int, payment_id: int, plan: Sold, phone: str, at: float
+    ) -> None:
         code, ends_at = "".join(self._chance.choices(ALPHABET, k=8)), at + 1 + plan.seconds
         is_live = ends_at > self._now
         rows["grants"].append((
-            number, number, plan.id, "payment", phone, "", None, code, "1234", plan.seconds, None, plan.rate, 1, 0,
+            number, payment_id, plan.id, "payment", phone, "", None, code, "1234", plan.seconds, None, plan.rate, 1, 0,
             None, False, None, "live" if is_live else "ended", "" if is_live else "time", False, None, None, None, None,
             at, at + 1, ends_at,
         ))  # fmt: skip
         rows["messages"].append((
             number, phone, f"Paid. {plan.cents // 100} KES. Your code {code}, PIN 1234. Welcome to the shop!", "sent",
-            number, "17", "", at, at + 5,
+            payment_id, "17", "", at, at + 5,
         ))  # fmt: skip
 
 

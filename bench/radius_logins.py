@@ -26,17 +26,18 @@ LOGINS, AT_ONCE = 8_000, 50
 SECRET = "gate-of-the-shop-1234"
 GROWN = (
     "INSERT INTO clock (id, trusted, words, seen_at) VALUES (1, 1, '', unixepoch())",
-    "INSERT INTO plans (id, name, price_cents, seconds, rate, devices, metered, on_sale, position) "
-    "VALUES (1, '1 hour', 2000, 3600, '2M/5M', 2, 0, 1, 0)",
+    "INSERT INTO plans (id, name, price_cents, seconds, rate, devices, metered, on_sale, position, burst, hours, "
+    "happy, router_ids, is_trial, joins) "
+    "VALUES (1, '1 hour', 2000, 3600, '2M/5M', 2, 0, 1, 0, '', '[]', '[]', '[]', 0, 1)",
     "INSERT INTO routers (name, host, port, tls, username, password, mode, radius_secret, hotspot_server, login_url, "
     "from_settings, facts, setup, setup_token) VALUES ('gate', '127.0.0.1', 8728, 0, '', '', 'radius', "
     f"'{SECRET}', '', '', 0, '{{}}', '{{}}', '')",
     # Half with data, a third with metered time.
     "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?) "
     "INSERT INTO grants (plan_id, why, msisdn, mac, username, password, seconds, bytes, rate, devices, credited_s, "
-    "metered, idle_s, state, why_ended, created_at, starts_at, ends_at) SELECT 1, 'payment', '', '', "
+    "metered, idle_s, state, why_ended, provisional, created_at, starts_at, ends_at) SELECT 1, 'payment', '', '', "
     "printf('CODE%04d', i), '0123', 1000000, CASE i % 2 WHEN 0 THEN 1000000000000 END, '2M/5M', 50, 0, i % 3 = 0, 600, "
-    "'live', '', unixepoch(), unixepoch(), CASE WHEN i % 3 <> 0 THEN unixepoch() + 36000 END FROM n",
+    "'live', '', 0, unixepoch(), unixepoch(), CASE WHEN i % 3 <> 0 THEN unixepoch() + 36000 END FROM n",
     "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?) "
     "INSERT INTO radacct (acctuniqueid, username, login, nasipaddress, acctstarttime, acctupdatetime, acctstoptime, "
     "acctsessiontime, acctinputoctets, acctoutputoctets, is_folded) SELECT 'old' || i, "
@@ -132,8 +133,8 @@ def _busy(path: Path) -> Iterator[dict[str, int]]:
                 box.execute("BEGIN IMMEDIATE")
                 box.execute(
                     "INSERT INTO grants (plan_id, why, msisdn, mac, username, password, seconds, rate, devices, "
-                    "credited_s, metered, state, why_ended, created_at) "
-                    "VALUES (1, 'payment', '', '', ?, '0123', 3600, '', 1, 0, 0, 'live', '', unixepoch())",
+                    "credited_s, metered, state, why_ended, provisional, created_at) "
+                    "VALUES (1, 'payment', '', '', ?, '0123', 3600, '', 1, 0, 0, 'live', '', 0, unixepoch())",
                     (f"SOLD{done['sales']:04d}",),
                 )
                 box.execute("COMMIT")

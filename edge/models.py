@@ -327,7 +327,7 @@ class Payment(Table):
     id = AutoField()
     token = CharField(unique=True)  # what the buyer holds
     secret = CharField(unique=True)  # the payment's own callback address
-    plan = ForeignKeyField(Plan, backref="payments")
+    plan = ForeignKeyField(Plan, backref="payments", index=False)  # few plans: an index would lead through half of all
     msisdn = CharField(index=True)
     mac = CharField(default="")
     amount_cents = IntegerField()
@@ -373,11 +373,12 @@ class Grant(Table):
 
     id = AutoField()
     payment = ForeignKeyField(Payment, null=True, unique=True, backref="grants")
-    plan = ForeignKeyField(Plan)
+    plan = ForeignKeyField(Plan, index=False)
     why = CharField(default="payment")  # payment, voucher, trial, gift, compensation, import
     msisdn = CharField(default="")
     mac = CharField(default="")
-    router = ForeignKeyField(Router, null=True, on_delete="SET NULL")  # where he stood when he paid, if known
+    # Where he stood when he paid, if known.
+    router = ForeignKeyField(Router, null=True, on_delete="SET NULL", index=False)
     username = CharField(unique=True)
     password = CharField()
     seconds = IntegerField()

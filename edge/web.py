@@ -412,7 +412,8 @@ def _told(reason: BadInput, route: Route) -> HTTPResponse:
 def _fault(error: HTTPError) -> Any:
     """Whatever Bottle itself refuses, and our own faults, which are logged and never shown."""
     if error.status_code >= 500 and error.exception is not None:
-        log.error("a page broke: %s", request.path, exc_info=error.exception)
+        route = request.environ.get("bottle.route")  # its pattern: an address may be a guest's code or M-Pesa's secret
+        log.error("a page broke: %s", route.rule if route else "no page", exc_info=error.exception)
     told = {404: "There is nothing here.", 405: "This address can't be called that way."}
     words = told.get(error.status_code, "Something went wrong. Please try again.")
     if "text/html" in request.get_header("Accept", "") and not request.path.startswith("/api"):

@@ -42,8 +42,9 @@ from edge.domain import (
 from edge.errors import BadInput
 from edge.handlers import modem_inbox
 from edge.handlers.world import World
-from edge.models import Grant, Inbox, Message, Payment, Plan
+from edge.models import Event, Grant, Inbox, Message, Payment, Plan
 from edge.money_models import LedgerEntry, OrgRequest, Receipt, Voucher
+from edge.pages import callbacks
 from edge.settings import ModemSettings, Mpesa, Settings, Web
 from edge.simulators.modem import ModemSimulator
 from edge.simulators.mpesa import MpesaSimulator
@@ -248,6 +249,35 @@ def test_abuse_6_a_receipt_serves_one_purchase_whoever_tells_it_again(box, serve
     assert (state(first), state(second), sold()) == ("paid", "prompted", (1, 1, 2000))
 
 
+@pytest.mark.parametrize("second", ["prompt", "hand"])
+def test_abuse_6_at_a_till_the_money_of_one_checkout_never_pays_two(box, second):
+    """A till's confirmations name no account: the money of a prompt approved late looks like that of the next one."""
+    late = box.prompted()
+    payments.expire_overdue(box.after(minutes=5))
+    newer = box.prompted() if second == "prompt" else box.pending(how="hand")
+    told = box.result(late)
+    matching.arrive(Arrival(told.receipt, 2000, payer_shape="2547 ***** 678", paid_at=box.now), "c2b", box.now)
+    assert state(newer) == "paid"
+    box.call(late, told)
+    box.answer(Payment.get_by_id(late.id), "paid")
+    assert (sold(), books.held_cents()) == ((1, 1, 2000), 0)
+    assert Payment.get_by_id(late.id).context["instead"] == newer.token  # his page leads on to what he got
+    more = box.result(newer)  # and the newer one's own prompt is approved as well: that is other money
+    matching.arrive(Arrival(more.receipt, 2000, payer_shape="2547 ***** 678", paid_at=box.now), "c2b", box.now)
+    assert (sold()[2], state(late)) == (4000, "paid")
+
+
+def test_abuse_6_held_money_that_two_people_give_at_once_is_given_once(box):
+    matching.arrive(Arrival("UC2AAAAAA1", 5000, paid_at=box.now), "c2b", box.now)
+    matching.give_to(receipts.held()[0], Plan.get(), box.juma, box.now)  # 30 of it are left
+    seen = receipts.held()[0], receipts.held()[0]
+    Plan.update(price_cents=3000).execute()
+    matching.give_to(seen[0], Plan.get(), box.asha, box.now)
+    with pytest.raises(BadInput):
+        matching.give_to(seen[1], Plan.get(), box.asha, box.now)
+    assert (books.held_cents(), Receipt.get().left_cents, Grant.select().count()) == (0, 0, 2)
+
+
 @pytest.mark.parametrize("payee", ["254712345678 - ASHA", "2547 ***** 678 - ASHA"])
 def test_abuse_6_the_receipt_of_money_that_the_shop_sent_buys_nothing(box, payee):
     """Whoever was paid back has a receipt too, and M-Pesa says of it that it is completed."""
@@ -300,6 +330,16 @@ def test_abuse_7_a_phone_a_device_an_address_and_all_together_are_rung_so_often_
     assert ring(many(30_000_000), [f"AC:DE:48:00:02:{n:02X}" for n in range(8)], ["10.5.50.1"])[202] == 5  # one address
     assert ring(many(40_000_000), [f"AC:DE:48:00:03:{n:02X}" for n in range(8)], addresses) == {429: 8}  # all of them
     assert Payment.select().count() == 12
+
+
+def test_abuse_7_whoever_uses_up_anothers_prompts_does_not_keep_her_from_paying_by_hand(box, serve):
+    shop = serve(mpesa=Mpesa(c2b="v2"))
+    macs = [f"AC:DE:48:00:07:{number:02X}" for number in range(payments.PROMPTS_PER_PHONE + 1)]
+    assert shop.wish("0712345678", mac_address=macs[0])[0] == 202
+    assert [shop.wish("0712345678", mac_address=mac)[0] for mac in macs[1:]][-1] == 429
+    told = {"package_id": 1, "phone_number": "0712345678", "mac_address": JUMAS_MAC, "how": "hand"}
+    status, headers, _ = shop.form("/api/payments/initiate", **told)
+    assert (status, headers["Location"][:3]) == (303, "/p/")
 
 
 # 8, 9: vouchers
@@ -405,7 +445,7 @@ def test_abuse_12_whoever_pays_for_another_phone_never_sees_the_code_it_has(box,
 
 
 def test_abuse_12_whoever_asks_with_anothers_number_while_she_pays_is_not_shown_her_purchase(box, shop):
-    """The prompt's page shows the code to whoever holds its token; by the M-Pesa menu alone nobody knows whose it is."""
+    """The prompt's page shows the code to whoever holds its token; by the menu alone nobody knows whose it is."""
     hers = shop.wish("0712345678", "10.5.50.5", mac_address=JUMAS_MAC)
     assert shop.wish("0712345678", "10.5.50.5", mac_address=JUMAS_MAC)[2] == hers[2]
     status, headers, page = shop.wish("0712345678", "10.5.50.66", mac_address=JUMAS_MAC)
@@ -413,9 +453,55 @@ def test_abuse_12_whoever_asks_with_anothers_number_while_she_pays_is_not_shown_
     theirs = shop.wish("0712345678", "10.5.50.66", mac_address="AC:DE:48:00:00:66")
     assert theirs[0] == 202
     matching.arrive(Arrival("UC2AAAAAA1", 2000, payer_shape="2547 ***** 678", paid_at=box.now), "c2b", box.now)
+    matching.arrive(Arrival("UC2AAAAAA2", 2000, msisdn=box.asha, paid_at=box.now), "c2b", box.now)
     assert {one.state for one in Payment.select()} == {"pending"}
     assert "/p/" in shop.form("/paid", "10.5.50.5", receipt="UC2AAAAAA1", phone_number="0712345678")[1]["Location"]
-    assert sold() == (1, 1, 2000)
+    assert sold() == (1, 1, 4000)
+    payments.record_answer(Payment.get().id, QueryAnswer("paid", "0", "paid"), (10,), box.now)  # it was her prompt's
+    assert (sold()[2], books.held_cents()) == (4000, 0)
+
+
+@pytest.fixture
+def cashier(owner, shop):
+    browser = Browser(shop.server._server.application)
+    assert browser.sign_in("Wanjiku").status == 303
+    assert browser.post("/admin/shift/open", {"float": "500"}).status == 303
+    return browser
+
+
+def test_abuse_12_whoever_pays_cash_for_another_phone_is_not_shown_the_code_it_has(box, shop, gate, cashier):
+    asha = box.grant(box.paid())
+    form = cashier.get("/admin/counter/plans/1")
+    told = {"key": form.field("key"), "price": form.field("price"), "phone": box.asha}
+    page = cashier.get(cashier.post("/admin/counter/plans/1", told).header("Location"))
+    assert Grant.get_by_id(asha.id).seconds == 7200
+    assert (page.status, asha.username in page.text, f">{asha.password}<" in page.text) == (200, False, False)
+
+
+def test_a_cashier_does_not_learn_what_her_drawer_should_hold_before_she_counts_it(cashier):
+    shift = shifts.last(1)[0]
+    form = cashier.get("/admin/counter/plans/1")
+    cashier.post("/admin/counter/plans/1", {"key": form.field("key"), "price": form.field("price"), "phone": ""})
+    page = cashier.post(f"/admin/shifts/{shift.id}/expense", {"amount": "9000", "words": "water"})
+    assert (page.status, "520" in page.words) == (400, False)
+
+
+def test_no_log_and_no_event_tells_a_secret_a_code_or_a_number_in_full(box, shop, gate, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    payment = box.prompted(mac=JUMAS_MAC)
+    shop.call_back(payment, Amount=1)
+    shop.call_back(payment)
+    shop.form("/paid", receipt=f"UK5T7{payment.id:05d}", phone_number=box.asha)
+    grant = box.grant(payment)
+    shop.form("/code", code=grant.username, pin=grant.password)
+    monkeypatch.setattr(callbacks, "_read", lambda *told: 1 / 0)  # a fault of ours
+    shop.ask("POST", "/api/mpesa/callback", b"{}", JSON)
+    shop.ask("POST", f"/cb/{org_requests.c2b_secret(box.now)}/c2b/confirmation", b"{}", JSON)
+    assert "a page broke" in caplog.text
+    told = caplog.text + json.dumps([event.data for event in Event.select()])
+    secrets = (box.asha, "0712345678", payment.secret, payment.token, grant.username, f'"{grant.password}"',
+               guest_codes.key_of(grant), org_requests.c2b_secret(box.now))  # fmt: skip
+    assert [secret for secret in secrets if secret in told] == []
 
 
 # 17: whoever texts like M-Pesa

@@ -37,3 +37,9 @@ def test_an_unknown_receipt_and_too_little_are_told_in_words(state):
     assert (code, "No money came under this receipt" in told) == (1, True)
     code, told = run(state, "payment", "give", "UC2AAAAAA1", "9", "0712345678")
     assert (code, "no plan 9" in told) == (1, True)
+
+
+def test_held_money_is_given_back_by_its_receipt(state):
+    code, told = run(state, "payment", "refund", "UC2AAAAAA1")
+    assert (code, "KSh 33 of held receipt UC2AAAAAA1: done" in told) == (0, True)
+    assert "No money is waiting" in run(state, "payment", "held")[1]

@@ -323,7 +323,8 @@ def test_a_thumb_sells_prints_and_closes(browser, address, width):
     fits(browser, width)
     assert browser.find_element(By.CSS_SELECTOR, "[data-print]").is_displayed()
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    assert words_of(browser, "body").startswith("WiFi\n") and "Next guest" not in words_of(browser, "body")
+    printed = words_of(browser, "body")
+    assert "WiFi\nSold for cash KSh 20" in printed and "Next guest" not in printed
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     press(browser, By.LINK_TEXT, "Next guest")
     press(browser, By.LINK_TEXT, "Shift")

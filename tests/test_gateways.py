@@ -1,5 +1,7 @@
 """Every way to be paid behind one small interface: started, asked and read alike, and none mistaken for another."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from edge.devices.gateways import AtTheCounter, MpesaGateway
@@ -17,7 +19,7 @@ from edge.simulators.mpesa import MpesaSimulator
 from edge.simulators.mpesa.simulator import SANDBOX_PASSKEY
 from edge.values.gateway import Charge
 from edge.worker import work_once
-from tests.shop import ASHA, NOW
+from tests.shop import ASHA
 
 
 @pytest.fixture
@@ -112,7 +114,7 @@ def test_cash_that_is_started_like_any_other_payment_is_a_sale_in_the_books(box)
 
 
 def test_a_payment_whose_gateway_is_gone_fails_in_words_and_rings_nobody(box):
-    box.now = NOW
+    box.now = datetime.now(UTC)
     payment = box.pending(box.asha)
     payment.put(provider="paystack")
     work_once(Settings(state=box.folder), ("payments",))

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from edge.domain import books, breakers, matching, provisional
+from edge.domain import books, breakers, matching, payments, provisional, reports
 from edge.models import Grant, Job, Message, Payment
+from edge.pages.views import payment_view
 from edge.values.account import account_of
 from edge.values.arrival import Arrival
 from tests.conftest import Box
@@ -65,6 +66,20 @@ def test_while_mpesa_is_silent_a_text_lets_him_in_marked_and_nothing_is_booked(b
     assert (grants(), books.head()[0], Payment.get().state) == ([(True, "live", "")], 0, "prompted")
     assert Message.select().count() == 1
     assert provisional.open_unverified(payment.id, CAPS, box.now) == "it was let in before"
+
+
+def test_who_was_let_in_on_a_texts_word_sees_his_code_and_staff_see_that_it_is_not_proven(box, silence):
+    payment = box.prompted()
+    told(box, payment)
+    provisional.open_unverified(payment.id, CAPS, box.now)
+    payment = Payment.get_by_id(payment.id)
+    grant = Grant.get()
+    assert payments.standing(payment, box.now).status == "paid"  # as after a payment: the router comes next
+    assert payment_view(payment, box.now)["username"] == grant.username
+    assert reports.sale(payment.id).status == "unverified"
+    box.answer(payment, "failed", "1032")
+    assert payments.standing(Payment.get_by_id(payment.id), box.now).status == "failed"
+    assert payment_view(Payment.get_by_id(payment.id), box.now)["username"] is None
 
 
 def test_when_mpesa_confirms_it_the_same_grant_stands_and_no_second_text_leaves(box, silence):

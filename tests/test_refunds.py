@@ -2,10 +2,11 @@
 
 import pytest
 
-from edge.domain import access, books, org_requests, receipts, refunds, shifts, witnesses
+from edge.domain import access, books, org_requests, provisional, receipts, refunds, shifts, witnesses
 from edge.errors import BadInput
 from edge.models import Grant, Job, Payment, Staff
 from edge.money_models import IncomingText, LedgerEntry, OrgRequest, Receipt, Refund
+from edge.values.account import account_of
 from edge.values.arrival import Arrival
 from edge.values.mpesa_sms import MoneyText
 from edge.values.org_api import OrgResult
@@ -248,3 +249,20 @@ def test_a_reversal_of_what_only_a_text_told_was_never_in_the_books(box):
 def test_a_payment_that_never_was_paid_is_not_reversed(box):
     assert not refunds.reverse(box.prompted(), "", box.now)
     assert Refund.select().count() == 0
+
+
+@pytest.mark.parametrize("told_by", ["query", "callback"])
+def test_a_payment_whose_money_went_back_before_m_pesa_told_of_it_sells_nothing(box, told_by):
+    payment = box.prompted()
+    told = Arrival("UC2AAAAAA1", 2000, msisdn=box.asha, account=account_of(payment.id), paid_at=box.now)
+    provisional.told_by_text(told, (), provisional.Caps(), box.now)
+    assert refunds.reverse(receipts.find("UC2AAAAAA1"), "by the statement", box.now)
+    if told_by == "query":
+        box.answer(payment, "paid")
+    else:
+        box.call(payment, box.result(payment, receipt="UC2AAAAAA1"))
+    payment = Payment.get_by_id(payment.id)
+    assert (payment.state, payment.receipt, Grant.select().count()) == ("reversed", "UC2AAAAAA1", 0)
+    assert (books.head()[0], is_balanced()) == (0, True)
+    assert box.call(payment, box.result(payment, receipt="UC2AAAAAA1", result_desc="again")) == "already paid"
+    assert all(row.left_cents >= 0 for row in Receipt.select())

@@ -16,7 +16,7 @@ from edge.domain import exports, money_reports, statements
 from edge.domain.money_reports import DaySlip, Report, Row, Sums
 from edge.domain.statement_verdicts import WANTED, Comparison, Ours, Verdict
 from edge.errors import EdgeError
-from edge.pages.books_words import method_name, reason_words
+from edge.pages.books_words import kind_name, method_name, reason_words
 from edge.values.money import show_money
 from edge.values.statement import MOST_BYTES
 
@@ -220,9 +220,9 @@ def _show_comparison(told: Comparison, everything: bool) -> None:
     def lines() -> Iterator[str]:
         statement = told.statement
         yield f"Statement {statement.id}, {statement.name}: {statement.lines} lines"
-        rows = [(kind.replace("_", " "), sum_.count, show_money(sum_.in_cents), show_money(sum_.out_cents))
+        rows = [(kind_name(kind), sum_.count, show_money(sum_.in_cents), show_money(sum_.out_cents))
                 for kind, sum_ in told.sums.items()]  # fmt: skip
-        yield from table(rows, ("lines that", "count", "in", "out"))
+        yield from table(rows, ("lines", "count", "in", "out"))
         if shown:
             yield ""
             yield from table([_verdict_row(verdict) for verdict in shown],
@@ -230,6 +230,8 @@ def _show_comparison(told: Comparison, everything: bool) -> None:
         yield from _not_there_lines(told.not_there)
         yield ""
         yield f"Unexplained: {show_money(told.unexplained_cents)}"
+        if told.of("missing", "reversed_there", "learn"):
+            yield "What a line offers is done by: edge books take LINE"
 
     show(document, lines)
 
@@ -249,7 +251,7 @@ def _verdict_row(verdict: Verdict) -> tuple[Any, ...]:
     note = f"payment {verdict.payment_id}, by {verdict.words}" if verdict.kind == "learn" else verdict.words
     return (
         line.id, line.number, line.code, show_money(line.in_cents), show_money(line.out_cents), ours,
-        verdict.kind.replace("_", " "), note,
+        kind_name(verdict.kind), note,
     )  # fmt: skip
 
 

@@ -9,9 +9,11 @@ import click
 
 from edge.cli.command import BoxGroup, asked, show, table
 from edge.cli.held import give_command, held_command
-from edge.domain import asking, payments, refunds, reports
+from edge.domain import asking, payments, receipts, refunds, reports
 from edge.domain.reports import Sale, Step
 from edge.errors import BadInput
+from edge.models import Payment
+from edge.money_models import Receipt
 from edge.pages.staff_words import step_words
 from edge.pages.views import payment_view, show_instant
 from edge.values.money import show_money, whole_units
@@ -82,16 +84,23 @@ def recheck(which: str) -> None:
 @click.option("--amount", help="In shillings, like 20 or 12.50; else all that is left of it.")
 @click.option("--words", default="", help="Why, for the books.")
 def refund(which: str, how: str, amount: str | None, words: str) -> None:
-    """Give the money of a payment back; when all of it goes back, access ends."""
+    """Give the money of a payment back, or of a held receipt; when all of it goes back, access ends."""
     with asked().box() as told:
-        sale = _find(which)
-        cents = refunds.refundable_cents(sale.payment) if amount is None else _cents(amount)
-        made = refunds.ask(sale.payment, cents, how, None, datetime.now(UTC), words)
+        what = _held(which) or _find(which).payment
+        cents = refunds.refundable_cents(what) if amount is None else _cents(amount)
+        made = refunds.ask(what, cents, how, None, datetime.now(UTC), words)
         if told.queue.mode == "inline":
             work_once(told, ("payments",))
-        words = f"Refund {made.id}, {show_money(made.amount_cents)} of payment {sale.payment.id}: {made.state}"
-        document = {"refund": made.id, "payment": sale.payment.id, "state": made.state, "how": made.how}
+        of = f"payment {what.id}" if isinstance(what, Payment) else f"held receipt {what.code}"
+        words = f"Refund {made.id}, {show_money(made.amount_cents)} of {of}: {made.state}"
+        document = {"refund": made.id, "payment": made.payment_id, "state": made.state, "how": made.how}
         show(document | {"amount": whole_units(made.amount_cents)}, lambda: iter([words]))
+
+
+def _held(which: str) -> Receipt | None:
+    """Money that bought nothing yet, by its receipt."""
+    row = receipts.find(which.strip().upper())
+    return row if row is not None and row.verified and row.used_cents == 0 and row.left_cents > 0 else None
 
 
 def _cents(typed: str) -> int:

@@ -20,6 +20,7 @@ CLOSED = ("failed", "done", "cancelled")
 PAGE = 50
 MOST_FOUND = 200  # payments that one search may lead through
 MOST_RUNNING = 200
+TEXTS_SEARCHED = 20_000  # of the newest; those of payments are found however old they are
 KINDS_OF = timedelta(days=1)
 
 # In SQLite's own words: the planner takes a partial index only where the query repeats its condition.
@@ -224,7 +225,10 @@ def _traces_of(typed: str, word: str) -> tuple[list[str], list[str]]:
         pass  # what was typed is no phone
     else:
         granted |= {row.id for row in Grant.select(Grant.id).where(Grant.msisdn == msisdn).limit(MOST_FOUND)}
-        texts = {row.id for row in Message.select(Message.id).where(Message.msisdn == msisdn).limit(MOST_FOUND)}
+        last = Message.select(Message.id).order_by(Message.id.desc()).limit(1).scalar() or 0
+        lately = (Message.id > last - TEXTS_SEARCHED) & (Message.msisdn == msisdn)
+        for way in (Message.payment.in_(sold), lately):
+            texts |= {row for (row,) in Message.select(Message.id).where(way).limit(MOST_FOUND).tuples()}
     calls = {row.id for row in Inbox.select(Inbox.id).where(Inbox.payment.in_(sold)).limit(MOST_FOUND)}
     causes = [f"payment:{number}" for number in sold] + [f"grant:{number}" for number in granted]
     return causes, [f"sms:{number}" for number in texts] + [f"inbox:{number}" for number in calls]

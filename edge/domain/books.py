@@ -24,7 +24,7 @@ _COLUMNS = (
     "sequence, at, kind, method, money_cents, sold_cents, plan_id, payment_id, receipt_id, voucher_id, shift_id, "
     "staff_id, words, previous, hash"
 )
-_LAST = "SELECT sequence, hash FROM ledger ORDER BY sequence DESC LIMIT 1"
+_LAST = "SELECT sequence, hash FROM ledger WHERE sequence = (SELECT MAX(sequence) FROM ledger)"
 _OLD_SALES = (
     "SELECT paid_at, id, closed_at, state, provider, amount_cents, plan_id, shift_id, staff_id FROM payments "
     "WHERE state IN ('paid', 'reversed') AND paid_at IS NOT NULL AND (paid_at, id) > (?, ?) "
@@ -133,7 +133,10 @@ def canonical(previous: str, line: tuple[Any, ...]) -> bytes:
     staff number (null where there is none), and the words. `line` is a row in the table's order of columns.
     """
     sequence, at_s, *rest = line[:13]
-    return json.dumps([previous, sequence, round(at_s * 1_000_000), *rest], separators=(",", ":")).encode()
+    return _json([previous, sequence, round(at_s * 1_000_000), *rest]).encode()
+
+
+_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _next_line(last: tuple[int, str], at: datetime, what: tuple[Any, ...]) -> tuple[Any, ...]:

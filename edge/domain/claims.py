@@ -154,7 +154,9 @@ def _ask_about(who: Claimant, now: datetime) -> bool:
 
 
 def _text_again(grant: Grant, now: datetime) -> None:
-    lately = Message.select().where(Message.msisdn == grant.msisdn, Message.created_at > now - TEXTS_WITHIN)
+    # By his payments: texts are not indexed by their phone, and there may be a million.
+    his = Message.select().join(Payment).where(Payment.msisdn == grant.msisdn)
+    lately = his.where(Message.created_at > now - TEXTS_WITHIN)
     if lately.exists() or throttle.take("claims.texts", TEXTS_A_MINUTE, now) is not None:
         return
     text = settlement.receipt_text(grant.payment, renewal.in_force(grant))

@@ -212,7 +212,8 @@ def _forget_strangers(newest_id: int) -> None:
     """Hints are worth little: only the newest are kept, so that nobody fills the card with them."""
     if newest_id % 100 == 0:
         newest_first = (Inbox.received_at.desc(), Inbox.id.desc())
-        hints = Inbox.select(Inbox.id).where(Inbox.payment.is_null(), Inbox.is_proof.in_([False])).order_by(*newest_first)
+        unproven = Inbox.select(Inbox.id).where(Inbox.payment.is_null(), Inbox.is_proof.in_([False]))
+        hints = unproven.order_by(*newest_first)
         Inbox.delete().where(Inbox.id.in_(hints.offset(HINTS_KEPT).limit(1_000_000))).execute()
 
 

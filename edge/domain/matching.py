@@ -154,9 +154,16 @@ def _sell_unasked(row: Receipt, witness: str, now: datetime) -> str | None:
     """Nobody asked at the portal, but the payer is known and one plan has this price: his code goes to his phone."""
     msisdn = row.msisdn or _as_msisdn(row.account)
     fitting = [plan for plan in plans.on_sale(now) if plans.price_at(plan, now) == row.left_cents]
-    if not msisdn or len(fitting) != 1:
+    if not msisdn or len(fitting) != 1 or _is_asked_for(row, msisdn, now):
         return None
     return _settle(by_hand(fitting[0], msisdn, now), row, witness, now)
+
+
+def _is_asked_for(row: Receipt, msisdn: str, now: datetime) -> bool:
+    """Did this phone ask just now, from several devices? It may be the money of a prompt, of which M-Pesa tells yet."""
+    same = (Payment.msisdn == msisdn, Payment.amount_cents == row.left_cents, Payment.provider == row.provider)
+    lately = Payment.created_at.between((row.paid_at or now) - AT_ONCE, (row.paid_at or now) + AHEAD)
+    return bool(Payment.select().where(*same, lately, Payment.state.not_in(settlement.CLOSED_FOR_GOOD)).exists())
 
 
 def _as_msisdn(account: str) -> str:
@@ -195,6 +202,7 @@ def by_hand(
 @transaction
 def give_to(row: Receipt, plan: Plan, msisdn: str, now: datetime, *, staff_id: int | None = None) -> Payment:
     """A person decides: this held money buys this plan for this phone."""
+    row = Receipt.get_by_id(row.id)  # as it is now, under the lock of this transaction
     price = plans.price_at(plan, now)
     if row.left_cents < price:
         raise BadInput(say("money.too_little", left=show_money(row.left_cents), price=show_money(price)), "plan")

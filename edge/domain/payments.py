@@ -108,14 +108,14 @@ def _refuse_from_elsewhere(pending: Payment, wish: Wish, now: datetime) -> None:
     """Whoever types another's number and device while she pays would be shown her code."""
     if pending.source in ("", wish.source) or not wish.source:
         return
-    lasts = EXPIRE_BY_HAND if pending.how == "hand" else EXPIRE_AFTER
-    wait_s = math.ceil(((pending.prompted_at or pending.created_at) + lasts - now).total_seconds())
+    begun: datetime = pending.prompted_at or pending.created_at
+    ends = begun + (EXPIRE_BY_HAND if pending.how == "hand" else EXPIRE_AFTER)
     words = "Somebody is paying with this number just now. Please look at that phone, or wait a few minutes."
-    raise TooMany(words, "phone_number", max(1, wait_s))
+    raise TooMany(words, "phone_number", max(1, math.ceil((ends - now).total_seconds())))
 
 
 def _guard(wish: Wish, now: datetime) -> None:
-    """Who was rung again and again without paying is left in peace for a while."""
+    """Who was rung again and again without paying is left in peace for a while; to pay by hand rings nobody."""
     unpaid = Payment.select(Payment.msisdn, Payment.mac, Payment.source, Payment.created_at).where(
         IS_UNPAID, Payment.created_at > now - PROMPT_WINDOW
     )
@@ -130,7 +130,7 @@ def _guard(wish: Wish, now: datetime) -> None:
         ("Very many people want to pay just now. Please wait a few minutes.", "",
          PROMPTS_IN_ALL, [row[3] for row in recent]),
     )  # fmt: skip
-    for words, name, most, instants in limits:
+    for words, name, most, instants in limits[2:] if wish.how == "hand" else limits:
         if len(instants) >= most and not (most == PROMPTS_PER_SOURCE and _is_router(wish.source)):
             free_at = instants[-most] + PROMPT_WINDOW  # then the window holds one less than the limit
             raise TooMany(words, name, math.ceil((free_at - now).total_seconds()))
@@ -318,7 +318,8 @@ def standing(payment: Payment, now: datetime) -> Standing:
     grant = Grant.get_or_none(Grant.payment == payment)
     grant = None if grant is None else renewal.in_force(grant)
     message = payment.messages.order_by(Message.id.desc()).first()
-    if payment.state != "paid" or grant is None:
+    is_unverified = grant is not None and grant.provisional and grant.state == "live"  # in on a text's word
+    if grant is None or (payment.state != "paid" and not is_unverified):
         return Standing(payment.state, grant, message)
     if grant.state == "ended":
         return Standing("ended", grant, message)

@@ -16,6 +16,11 @@ from edge.values.msisdn import mask_msisdn
 
 CLOSED_FOR_GOOD = ("paid", "reversed")
 NOT_CLOSED = "state NOT IN ('paid', 'reversed')"
+OF_ITS_CHECKOUT = ("callback", "query")  # they speak of one checkout, and cannot mean another
+BY_GUESS = (  # perhaps: by amount and number, where no account is named
+    "msisdn = ? AND amount_cents = ? AND id <> ? AND state = 'paid' AND witness IN ('c2b', 'sms') AND paid_at > ? "
+    "ORDER BY id"
+)
 PROVEN = ("query", "status", "statement", "staff")  # nobody needs to be asked again
 
 
@@ -29,12 +34,19 @@ def settle(
     Returns what came of it in a few words: `paid`, `already paid` …
     """
     known = None if code is None else receipts.find(code, payment.provider)
+    served = None if credit or witness not in OF_ITS_CHECKOUT else _served_as(payment, code, now)
+    if served is not None:
+        payment.put(context={**payment.context, "instead": served.token})  # his page leads on to what he got
+        asking.cancel_questions(payment, now)
+        return f"its money was taken for payment {served.id}'s, which serves the same guest"
     if code is not None and _is_anothers(code, known, payment):
         asking.hint(payment, now)
         return "receipt belongs to another payment"
     if code is None and not credit:
         known = receipts.waiting_for(payment, now)
         code = None if known is None else known.code
+    if known is not None and known.returned_cents and not credit:
+        return _close_given_back(payment, known, now)
     won = payment.put_if(
         NOT_CLOSED, state="paid", paid_at=now, closed_at=now, witness=witness, receipt=code, result_code="0",
         confirmed_at=now if witness in PROVEN else None,
@@ -66,6 +78,35 @@ def _is_anothers(code: str, known: Receipt | None, payment: Payment) -> bool:
     if known is not None and known.payment_id not in (None, payment.id) and known.used_cents > 0:
         return True
     return Payment.any_where("receipt = ? AND id <> ?", code, payment.id)
+
+
+def _served_as(payment: Payment, code: str | None, now: datetime) -> Payment | None:
+    """The payment of the same phone that was given this checkout's money, as a till's confirmation names none.
+
+    Without a receipt it may be other money after all: then that is told under its own, and pays for this one.
+    """
+    begun: datetime = payment.created_at
+    since = (begun - receipts.TWO_CLOCKS).timestamp()
+    for other in Payment.all_where(BY_GUESS, payment.msisdn, payment.amount_cents, payment.id, since):
+        if other.receipt != code if code is not None else other.confirmed_at is not None:
+            continue
+        row = receipts.find(other.receipt or "", other.provider)
+        if row is not None and not row.account and receipts.is_of_its_time(payment, row, now):
+            return other
+    return None
+
+
+def _close_given_back(payment: Payment, row: Receipt, now: datetime) -> str:
+    """Its money came and went back before we heard that it was this payment's: nothing is sold."""
+    if not payment.put_if(NOT_CLOSED, state="reversed", receipt=row.code, result_code="0", closed_at=now):
+        return "already paid"
+    withdraw(payment, "its money went back", now)
+    asking.cancel_questions(payment, now)
+    events.record(
+        "payment.reversed", now, payment=payment.id, phone=mask_msisdn(payment.msisdn), receipt=row.code,
+        amount=whole_units(payment.amount_cents), words="its money went back before M-Pesa told of it",
+    )  # fmt: skip
+    return "its money went back before"
 
 
 def _learn_receipt(payment: Payment, code: str, witness: str, now: datetime) -> None:

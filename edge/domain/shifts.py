@@ -104,7 +104,7 @@ def add_expense(shift: Shift, cents: int, words: str, now: datetime, by: Staff) 
     if not words:
         raise BadInput("Say what it was paid for, like “water” or “airtime”.", "words")
     _check_amount(cents, "amount")
-    _check_is_there(shift, cents, now)
+    _check_is_there(shift, cents, now, by)
     return books.record("expense", CASH, -cents, 0, now, shift_id=shift.id, staff_id=by.id, words=words)
 
 
@@ -113,7 +113,7 @@ def take_out(shift: Shift, cents: int, words: str, now: datetime, by: Staff) -> 
     """The owner collects cash: the shop has as much as before, and the drawer less."""
     shift = _open_one(shift)
     _check_amount(cents, "amount")
-    _check_is_there(shift, cents, now)
+    _check_is_there(shift, cents, now, by)
     _move(shift, -cents, words, now, by)
 
 
@@ -217,10 +217,11 @@ def _move(shift: Shift, cents: int, words: str, now: datetime, by: Staff) -> Non
         books.record("expense", method, amount, 0, now, shift_id=shift.id, staff_id=by.id, words=_clean(words))
 
 
-def _check_is_there(shift: Shift, cents: int, now: datetime) -> None:
+def _check_is_there(shift: Shift, cents: int, now: datetime, by: Staff) -> None:
     there = figures(shift, now).expected_cents
-    if cents > there:
-        raise BadInput(f"By the books the drawer holds {show_money(there)}: so much can't come out of it.", "amount")
+    if cents > there:  # who counts the drawer should not know what is hoped for
+        holds = f"holds {show_money(there)}" if by.role == "owner" else "holds less"
+        raise BadInput(f"By the books the drawer {holds}: so much can't come out of it.", "amount")
 
 
 def _check_amount(cents: int, field: str, least: int = 1) -> None:

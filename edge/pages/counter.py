@@ -15,6 +15,7 @@ from edge.pages import frame
 from edge.pages.dashboard import HTML, error_page
 from edge.pages.shifts import wall
 from edge.texts import say
+from edge.values.codes import mask_code
 from edge.values.msisdn import read_msisdn
 from edge.values.voucher_code import show_code
 
@@ -132,10 +133,11 @@ def _sale(payment_id: int, words: str, status: int) -> Any:
     grant = None if payment is None else counter.grant_of(payment)
     if payment is None or grant is None:
         return error_page(404, say("admin.nothing"))
+    is_added = grant.payment_id != payment.id  # whoever pays for another's phone may not see the code that it has
+    code, pin = (mask_code(grant.username), "••••") if is_added else (grant.username, grant.password)
     page = frame.page(
-        "admin_counter_sale.html", HERE, payment=payment, grant=grant, error=words, was_there=_is_told("again"),
-        texted=_is_told("texted"), is_added=grant.payment_id != payment.id, seller=_name_of(payment.staff_id),
-        at=wall(payment.paid_at),
+        "admin_counter_sale.html", HERE, payment=payment, code=code, pin=pin, error=words, was_there=_is_told("again"),
+        texted=_is_told("texted"), is_added=is_added, seller=_name_of(payment.staff_id), at=wall(payment.paid_at),
     )  # fmt: skip
     return HTTPResponse(page, status, HTML)
 

@@ -33,7 +33,9 @@
       .then(function (answer) { return answer.ok ? answer.json() : null; })
       .then(function (view) {
         if (!view || view.status === shown) {
-          if (view && shown === "pending") { live.querySelector("p").textContent = view.message; }
+          var words = live.querySelector("p").textContent.trim();
+          // Another amount came than the price: the page says so, and no longer how to pay.
+          if (view && shown === "pending" && view.message.trim() !== words) { location.reload(); return; }
           later();
           return;
         }
