@@ -113,10 +113,11 @@ def known_by(codes: set[str]) -> dict[str, Known]:
         )
         for code, cents, payment_id, state in list(paid.tuples()):
             found[code] = Known(cents, 0, None, payment_id, state == "reversed")
-        rows = Receipt.select().where(Receipt.provider == "mpesa", Receipt.code.in_(part), Receipt.verified)
-        for row in list(rows):
-            is_reversed = row.code in found and found[row.code].is_reversed
-            found[row.code] = Known(row.amount_cents, row.returned_cents, row.id, row.payment_id, is_reversed)
+        told = (Receipt.code, Receipt.amount_cents, Receipt.returned_cents, Receipt.id, Receipt.payment)
+        rows = Receipt.select(*told).where(Receipt.provider == "mpesa", Receipt.code.in_(part), Receipt.verified)
+        for code, cents, returned_cents, receipt_id, payment_id in list(rows.tuples()):
+            is_reversed = code in found and found[code].is_reversed
+            found[code] = Known(cents, returned_cents, receipt_id, payment_id, is_reversed)
     return found
 
 
