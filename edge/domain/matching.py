@@ -200,9 +200,16 @@ def by_hand(
 
 
 @transaction
-def give_to(row: Receipt, plan: Plan, msisdn: str, now: datetime, *, staff_id: int | None = None) -> Payment:
-    """A person decides: this held money buys this plan for this phone."""
+def give_to(
+    row: Receipt, plan: Plan, msisdn: str, now: datetime, *, staff_id: int | None = None, seen_cents: int | None = None
+) -> Payment:
+    """A person decides: this held money buys this plan for this phone. `seen_cents`: what he saw was left of it.
+
+    Pressed twice, it is sold once.
+    """
     row = Receipt.get_by_id(row.id)  # as it is now, under the lock of this transaction
+    if seen_cents is not None and seen_cents != row.left_cents:
+        raise BadInput(say("money.less_left", left=show_money(row.left_cents)), "receipt")
     price = plans.price_at(plan, now)
     if row.left_cents < price:
         raise BadInput(say("money.too_little", left=show_money(row.left_cents), price=show_money(price)), "plan")

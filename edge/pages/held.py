@@ -26,7 +26,10 @@ def give_post(receipt_id: int) -> Any:
     now: datetime = request.environ["edge.now"]
     try:
         plan = plans.get(_number(frame.typed("plan")))
-        sold = matching.give_to(row, plan, read_msisdn(frame.typed("phone")), now, staff_id=frame.signed_in().id)
+        sold = matching.give_to(
+            row, plan, read_msisdn(frame.typed("phone")), now, staff_id=frame.signed_in().id,
+            seen_cents=_number(frame.typed("left"), "held.look_again"),
+        )  # fmt: skip
     except BadInput as reason:
         return HTTPResponse(_page(str(reason), receipt_id), 400, {"Content-Type": "text/html; charset=UTF-8"})
     return frame.see_other(f"/admin/payments/{sold.id}")
@@ -55,7 +58,7 @@ def _page(fault: str = "", about: int = 0) -> str:
     )  # fmt: skip
 
 
-def _number(typed: str) -> int:
-    if not (typed.isascii() and typed.isdigit() and len(typed) < 10):
-        raise BadInput(say("held.choose_plan"), "plan")
+def _number(typed: str, fault: str = "held.choose_plan") -> int:
+    if not (typed.isascii() and typed.isdigit() and len(typed) < 12):
+        raise BadInput(say(fault))
     return int(typed)
