@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from selenium import webdriver
 
-from edge import database, schema
+from edge import database, jobs, schema
 from edge.domain import clock, inbox, payments, people
 from edge.models import Clock, Event, Grant, Inbox, Job, Payment, Plan, Router
 from edge.settings import Settings, Web
@@ -110,6 +110,14 @@ class Box:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         return [event.data for event in Event.select().where(Event.name == name).order_by(Event.id)]
+
+
+@pytest.fixture(autouse=True)
+def queues_as_shipped() -> Iterator[None]:
+    """What a box took over from its settings goes with its test."""
+    shipped = dict(jobs.QUEUES)
+    yield
+    jobs.QUEUES.update(shipped)
 
 
 @pytest.fixture

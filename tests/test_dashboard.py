@@ -385,7 +385,7 @@ def test_a_person_may_have_mpesa_asked_again(app):
     Job.delete().execute()
     answer = otieno.post(f"/admin/payments/{payment.id}/recheck")
     assert answer.header("Location") == f"/admin/payments/{payment.id}?asked=1"
-    assert "will be asked again" in otieno.get(f"/admin/payments/{payment.id}", "asked=1").words
+    assert "We ask again" in otieno.get(f"/admin/payments/{payment.id}", "asked=1").words
     assert [job.name for job in Job.select()] == ["payment.ask"]
 
 

@@ -135,8 +135,8 @@ def opened_beside(folder: Path) -> Iterator[tuple[Path, int]]:
         other.execute("DELETE FROM grants")
         other.execute(
             "INSERT INTO grants (plan_id, why, msisdn, mac, username, password, seconds, rate, devices, credited_s, "
-            "metered, state, why_ended, created_at, starts_at, ends_at) VALUES (1, 'gift', '', '', 'ASHA2345', '0123', "
-            "3600, '2M/5M', 500, 0, 0, 'live', '', ?, ?, ?)",
+            "metered, provisional, state, why_ended, created_at, starts_at, ends_at) VALUES (1, 'gift', '', '', "
+            "'ASHA2345', '0123', 3600, '2M/5M', 500, 0, 0, 0, 'live', '', ?, ?, ?)",
             (NOW.timestamp(), NOW.timestamp(), NOW.timestamp() + 3600),
         )
         router_id = other.execute("SELECT id FROM routers WHERE name = 'gate'").fetchone()[0]
