@@ -2,7 +2,7 @@
 
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from edge.errors import Unconfirmed, Unreachable
 
 ANSWER_LIMIT = 256 * 1024
 
+Authorise = Callable[[requests.PreparedRequest], requests.PreparedRequest]
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -22,9 +24,15 @@ class Reply:
     body: bytes
 
 
+def as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """No more authorisation than the headers say."""
+    return request
+
+
 def exchange(
-    who: str, method: str, url: str, headers: Mapping[str, str], timeout_s: float, body: dict[str, Any] | None = None
-) -> Reply:
+    who: str, method: str, url: str, timeout_s: float, *, headers: Mapping[str, str] | None = None,
+    auth: Authorise = as_it_is, body: dict[str, Any] | None = None, params: Mapping[str, str] | None = None,
+) -> Reply:  # fmt: skip
     """Ask once. Unreachable when it can't have arrived, Unconfirmed when it may have; `who` is named in the words.
 
     Errors carry no cause: causes hold headers, and those hold keys.
@@ -32,8 +40,8 @@ def exchange(
     deadline = time.monotonic() + timeout_s
     try:
         with _session() as session, session.request(
-            method, url, headers=dict(headers), json=body, timeout=timeout_s, allow_redirects=False, stream=True,
-            auth=_as_it_is,
+            method, url, headers=dict(headers or {}), json=body, params=params, auth=auth, timeout=timeout_s,
+            allow_redirects=False, stream=True,
         ) as response:  # fmt: skip
             return Reply(response.status_code, _drain(response, deadline))
     except (requests.RequestException, ValueError) as error:
@@ -47,10 +55,6 @@ def _session() -> requests.Session:
     session.trust_env = False  # no proxy from the environment, and no .netrc in place of our Authorization
     session.headers.update({"Accept": "application/json", "Connection": "close"})
     return session
-
-
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 def _drain(response: requests.Response, deadline: float) -> bytes:

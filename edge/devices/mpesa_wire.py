@@ -3,29 +3,24 @@
 import json
 import math
 import re
-import ssl
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import requests
 from requests.auth import HTTPBasicAuth
-from urllib3.exceptions import NewConnectionError
 
+from edge.devices.exchange import Authorise, exchange
 from edge.errors import Unconfirmed, Unreachable
 
 TOKEN_PATH = "/oauth/v1/generate"
-ANSWER_LIMIT = 64 * 1024
 
 # One code, 500.001.1001, has many meanings, so words count as well (Daraja portal, error tables).
 BUSY = ("system is busy", "spike arrest", "quota violation", "unable to lock", "under maintenance")
 REFUSALS = ("wrong credentials", "merchant does not exist", "no apiproduct match")
 BAD_TOKEN_CODES = frozenset({"404.001.03", "400.003.01"})
-
-Authorise = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
 
 @dataclass(frozen=True)
@@ -93,9 +88,9 @@ class Wire:
         Unconfirmed when the answer was lost, Unreachable when it can't have arrived.
         """
         token = self._get_token()
-        answer = self._ask("POST", path, _bearer(token), json=body)
+        answer = self._ask("POST", path, _bearer(token), body=body)
         if answer.refuses_token:
-            answer = self._ask("POST", path, _bearer(self._get_token(refused=token)), json=body)
+            answer = self._ask("POST", path, _bearer(self._get_token(refused=token)), body=body)
         if answer.refuses_token and not answer.says(*REFUSALS):
             raise Unreachable(f"M-Pesa does not accept its own token: {answer.words}")
         return answer
@@ -119,18 +114,10 @@ class Wire:
         lasts_s = _lifetime_s(answer.document.get("expires_in"))
         self._token, self._token_until = token, time.monotonic() + lasts_s - min(60.0, lasts_s / 10)
 
-    def _ask(self, method: str, path: str, auth: Authorise | HTTPBasicAuth, **content: Any) -> Answer:
-        """One exchange; errors say whether it may have arrived, and carry no cause: causes hold headers."""
-        deadline = time.monotonic() + self._timeout_s
-        try:
-            with _session() as session, session.request(
-                method, self._base_url + path, auth=auth, timeout=self._timeout_s, allow_redirects=False,
-                stream=True, **content,
-            ) as response:  # fmt: skip
-                return self._read(response.status_code, _drain(response, deadline))
-        except (requests.RequestException, ValueError) as error:
-            failure = _explain_failure(error)
-        raise failure
+    def _ask(self, method: str, path: str, auth: Authorise, **content: Any) -> Answer:
+        """One exchange, and what M-Pesa said in it."""
+        reply = exchange("M-Pesa", method, self._base_url + path, self._timeout_s, auth=auth, **content)
+        return self._read(reply.status, reply.body)
 
     def _read(self, status: int, raw: bytes) -> Answer:
         try:
@@ -174,57 +161,12 @@ def clean(text: str, limit: int, instead: str) -> str:
     return re.sub(r" +", " ", kept).strip()[:limit].strip() or instead
 
 
-def _session() -> requests.Session:
-    """A connection for one exchange. A kept one dies behind mobile NAT, or is just being closed by the other side,
-    and a push lost on it looks like one that was taken.
-    """
-    session = requests.Session()
-    session.trust_env = False  # a .netrc would replace our Authorization
-    session.headers.update({"Accept": "application/json", "Connection": "close"})
-    return session
-
-
 def _bearer(token: str) -> Authorise:
     def authorise(request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {token}"
         return request
 
     return authorise
-
-
-def _drain(response: requests.Response, deadline: float) -> bytes:
-    """The body, as far as time and reason allow; `timeout` alone would let a server drip for ever."""
-    body = b""
-    for chunk in response.iter_content(4096):
-        body += chunk
-        if time.monotonic() > deadline:
-            raise requests.ReadTimeout("slow body")
-        if len(body) > ANSWER_LIMIT:
-            return b""
-    return body
-
-
-def _explain_failure(error: Exception) -> Unreachable | Unconfirmed:
-    causes = _causes(error)
-    if any(isinstance(cause, (NewConnectionError, requests.ConnectTimeout)) for cause in causes):
-        return Unreachable("M-Pesa could not be reached: no connection, or its name was not found")
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-        return Unreachable("M-Pesa's certificate is not trusted: check the box's clock and the internet line")
-    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
-        return Unreachable("M-Pesa's address cannot be used; check base_url")
-    return Unconfirmed(f"M-Pesa's answer was lost ({type(error).__name__})")
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """Every error wrapped in this one; requests and urllib3 wrap by argument and by `reason`."""
-    found: list[BaseException] = []
-    ahead = [error]
-    while ahead and len(found) < 20:
-        current = ahead.pop()
-        found.append(current)
-        inner = [*current.args, getattr(current, "reason", None), current.__cause__]
-        ahead += [cause for cause in inner if isinstance(cause, BaseException)]
-    return found
 
 
 def _find_words(status: int, document: dict[str, Any]) -> str:

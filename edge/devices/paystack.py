@@ -83,7 +83,7 @@ class Paystack:
 
     def _exchange(self, method: str, path: str, body: dict[str, Any] | None = None) -> Reply:
         headers = {"Authorization": f"Bearer {self._key}"}
-        return exchange("Paystack", method, self._base_url + path, headers, self._timeout_s, body)
+        return exchange("Paystack", method, self._base_url + path, self._timeout_s, headers=headers, body=body)
 
     def _tell(self, reply: Reply) -> _Told:
         document = _load(reply.body)
