@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from edge.domain import access, guest_codes, guest_devices, guest_logins, sessions
+from edge.domain import access, guest_codes, guest_devices, guest_logins, pauses, sessions
 from edge.models import Grant, Job, Placement, Plan, Router, Throttle
 from edge.network_models import Device, Session
 from edge.pages import portal
@@ -112,12 +112,12 @@ def test_no_trick_opens_a_code(guest, asha, pin):
 def test_guessing_meets_pauses_that_grow(guest, asha, monkeypatch):
     answers = [enter(guest, asha.username, "x") for _ in range(guest_codes.FREE_PER_CODE + 1)]
     assert [answer.status for answer in answers] == [400] * guest_codes.FREE_PER_CODE + [429]
-    assert 0 < int(answers[-1].header("Retry-After")) <= guest_codes.FIRST_PAUSE_S + 1
+    assert 0 < int(answers[-1].header("Retry-After")) <= pauses.FIRST_PAUSE_S + 1
     assert "Please wait" in answers[-1].words
     assert enter(guest, asha.username, asha.password).status == 429  # nor does the right one help meanwhile
-    lengths = [guest_codes.pause_s(tries, guest_codes.FREE_PER_CODE) for tries in range(15)]
+    lengths = [pauses.pause_s(tries, guest_codes.FREE_PER_CODE) for tries in range(15)]
     assert lengths == sorted(lengths)
-    assert lengths[-1] == guest_codes.LONGEST_PAUSE_S
+    assert lengths[-1] == pauses.LONGEST_PAUSE_S
 
 
 def test_whoever_guesses_keeps_nobody_else_out(app, guest, asha):

@@ -2,15 +2,13 @@
 
 import hashlib
 import hmac
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from edge.database import transaction
-from edge.errors import BadInput, TooMany
-from edge.models import Grant, Router, Throttle
+from edge.domain import pauses
+from edge.errors import BadInput
+from edge.models import Grant, Router
 
 FREE_PER_CODE, FREE_PER_CLIENT = 5, 30  # wrong tries before the first pause
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 20, 900
-FORGET_AFTER = timedelta(days=1)
 LONGEST = 60  # letters of a code or a PIN
 
 
@@ -22,9 +20,9 @@ def prove(code: str, pin: str, client: str, mac: str, now: datetime) -> Grant:
     """
     grant = named(code[:LONGEST])
     locks = _locks(code, client, bool(mac) and grant is not None and grant.mac == mac)
-    _refuse_if_paused(locks, now)
+    pauses.refuse_if_paused(locks, now)
     if grant is None or not _is_same(pin.strip(), grant.password):
-        _record_failure(locks, now)
+        pauses.record_failure(locks, now)
         raise BadInput("Code and PIN do not fit together. Please type both again.", "code")
     return grant
 
@@ -60,38 +58,13 @@ def by_key(key: str) -> Grant | None:
     return grant if grant is not None and _is_same(key, key_of(grant)) else None
 
 
-def pause_s(failures: int, free: int) -> int:
-    """How long to wait after so many wrong tries, in seconds: some are free, then it doubles."""
-    return 0 if failures < free else min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failures - free, 16))
-
-
-def _locks(code: str, client: str, is_buyers: bool) -> list[tuple[str, int]]:
+def _locks(code: str, client: str, is_buyers: bool) -> list[pauses.Lock]:
     whom = hashlib.blake2b(plain(code[:LONGEST]).encode("utf-8", "replace"), digest_size=8).hexdigest()
     locks = [(f"code:{client}:{whom}{':own' if is_buyers else ''}", FREE_PER_CODE)]
     # A router that gives all its guests its own address: there one of them would keep the others out.
     if not is_buyers and not Router.select().where(Router.host == client).exists():
         locks.append((f"code:{client}", FREE_PER_CLIENT))
     return locks
-
-
-def _refuse_if_paused(locks: list[tuple[str, int]], now: datetime) -> None:
-    for key, _ in locks:
-        row = Throttle.get_or_none(Throttle.name == key)
-        # Further ahead than any pause: the clock has moved since, and it means nothing.
-        if row is not None and now < row.free_at <= now + timedelta(seconds=LONGEST_PAUSE_S):
-            wait_s = int((row.free_at - now).total_seconds()) + 1
-            length = f"{wait_s} seconds" if wait_s < 100 else f"{-(-wait_s // 60)} minutes"
-            raise TooMany(f"Too many wrong codes. Please wait {length}, then try again.", "code", wait_s)
-
-
-@transaction
-def _record_failure(locks: list[tuple[str, int]], now: datetime) -> None:
-    Throttle.delete().where(Throttle.name.startswith("code:"), Throttle.free_at < now - FORGET_AFTER).execute()
-    for key, free in locks:
-        row = Throttle.get_or_none(Throttle.name == key)
-        failures = 1 + (row.failures if row else 0)
-        free_at = now + timedelta(seconds=pause_s(failures, free))
-        Throttle.replace(name=key, free_at=free_at, failures=failures).execute()
 
 
 def _is_same(first: str, second: str) -> bool:

@@ -3,16 +3,13 @@
 from datetime import datetime, timedelta
 
 from edge.database import transaction
-from edge.domain import events
-from edge.domain.guest_codes import LONGEST_PAUSE_S, pause_s
-from edge.errors import TooMany
+from edge.domain import events, pauses
 from edge.models import Router, Throttle
 
 FREE, FREE_PER_CLIENT = 10, 30  # wrong ones before the first pause: of a device at an address, of the address
 FEW = 3  # instead, while many guess
 CALM = 200  # wrong ones in an hour, of all together, that may be honest mistakes
 HOUR = timedelta(hours=1)
-FORGET_AFTER = timedelta(days=1)
 ALL = "voucher"
 
 
@@ -24,24 +21,13 @@ def refuse_if_paused(client: str, mac: str, now: datetime) -> None:
     can be any number of devices, behind a router that gives all its guests one address, is held off by the length of
     the codes alone.
     """
-    for key, _ in _locks(client, mac, is_stormy=False):
-        row = Throttle.get_or_none(Throttle.name == key)
-        # Further ahead than any pause: the clock has moved since, and it means nothing.
-        if row is not None and now < row.free_at <= now + timedelta(seconds=LONGEST_PAUSE_S):
-            wait_s = int((row.free_at - now).total_seconds()) + 1
-            length = f"{wait_s} seconds" if wait_s < 100 else f"{-(-wait_s // 60)} minutes"
-            raise TooMany(f"Too many wrong codes. Please wait {length}, then try again.", "code", wait_s)
+    pauses.refuse_if_paused(_locks(client, mac, is_stormy=False), now)
 
 
 @transaction
 def record_failure(client: str, mac: str, now: datetime) -> None:
     """One more wrong code from there; staff hear of it when they become many."""
-    Throttle.delete().where(Throttle.name.startswith("voucher:"), Throttle.free_at < now - FORGET_AFTER).execute()
-    for key, free in _locks(client, mac, is_stormy=_count_all(now) > CALM):
-        row = Throttle.get_or_none(Throttle.name == key)
-        failures = 1 + (row.failures if row else 0)
-        free_at = now + timedelta(seconds=pause_s(failures, free))
-        Throttle.replace(name=key, free_at=free_at, failures=failures).execute()
+    pauses.record_failure(_locks(client, mac, is_stormy=_count_all(now) > CALM), now)
 
 
 def _count_all(now: datetime) -> int:
@@ -55,7 +41,7 @@ def _count_all(now: datetime) -> int:
     return count
 
 
-def _locks(client: str, mac: str, is_stormy: bool) -> list[tuple[str, int]]:
+def _locks(client: str, mac: str, is_stormy: bool) -> list[pauses.Lock]:
     locks = [(f"voucher:{client}:{mac}", FEW if is_stormy else FREE)]
     # A router that gives all its guests its own address: there one of them would keep the others out.
     if not Router.select().where(Router.host == client).exists():
