@@ -287,6 +287,11 @@ class Router(Table):
     class Meta:
         table_name = "routers"
 
+    @classmethod
+    def is_at(cls, address: str) -> bool:
+        """A router's own address may stand for all its guests: what one of them does there must not cost the others."""
+        return bool(cls.select().where(cls.host == address).exists())
+
 
 class Plan(Table):
     """What is sold: so much time, perhaps so much data, at such a speed, for a price."""

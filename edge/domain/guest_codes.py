@@ -62,7 +62,7 @@ def _locks(code: str, client: str, is_buyers: bool) -> list[pauses.Lock]:
     whom = hashlib.blake2b(plain(code[:LONGEST]).encode("utf-8", "replace"), digest_size=8).hexdigest()
     locks = [(f"code:{client}:{whom}{':own' if is_buyers else ''}", FREE_PER_CODE)]
     # A router that gives all its guests its own address: there one of them would keep the others out.
-    if not is_buyers and not Router.select().where(Router.host == client).exists():
+    if not is_buyers and not Router.is_at(client):
         locks.append((f"code:{client}", FREE_PER_CLIENT))
     return locks
 

@@ -131,14 +131,9 @@ def _guard(wish: Wish, now: datetime) -> None:
          PROMPTS_IN_ALL, [row[3] for row in recent]),
     )  # fmt: skip
     for words, name, most, instants in limits[2:] if wish.how == "hand" else limits:
-        if len(instants) >= most and not (most == PROMPTS_PER_SOURCE and _is_router(wish.source)):
+        if len(instants) >= most and not (most == PROMPTS_PER_SOURCE and Router.is_at(wish.source)):
             free_at = instants[-most] + PROMPT_WINDOW  # then the window holds one less than the limit
             raise TooMany(words, name, math.ceil((free_at - now).total_seconds()))
-
-
-def _is_router(source: str) -> bool:
-    """A router that gives all its guests its own address: there one of them would keep the others out."""
-    return bool(Router.select().where(Router.host == source).exists())
 
 
 def by_token(token: str) -> Payment | None:

@@ -51,7 +51,7 @@ def _guard(client: str, now: datetime) -> None:
     """So many a day from one address, unless it is a router's own behind which all guests are; and in all."""
     Trial.delete().where(Trial.key.startswith(FROM), (Trial.at < now - DAY) | (Trial.at > now + DAY)).execute()
     given = Trial.select().where(Trial.key.startswith(FROM))
-    is_crowd = Router.select().where(Router.host == client).exists()
+    is_crowd = Router.is_at(client)
     if given.count() >= IN_ALL or (
         not is_crowd and given.where(Trial.key.startswith(f"{FROM}{client}:")).count() >= PER_ADDRESS
     ):

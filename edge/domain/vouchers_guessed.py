@@ -44,6 +44,6 @@ def _count_all(now: datetime) -> int:
 def _locks(client: str, mac: str, is_stormy: bool) -> list[pauses.Lock]:
     locks = [(f"voucher:{client}:{mac}", FEW if is_stormy else FREE)]
     # A router that gives all its guests its own address: there one of them would keep the others out.
-    if not Router.select().where(Router.host == client).exists():
+    if not Router.is_at(client):
         locks.append((f"voucher:{client}", FEW if is_stormy else FREE_PER_CLIENT))
     return locks

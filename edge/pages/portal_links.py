@@ -121,7 +121,7 @@ def is_his(ip: str, client: str) -> bool:
     """
     if not is_ipv4(ip):
         return False
-    return ip == client or contains(_THIS_MACHINE, client) or Router.select().where(Router.host == client).exists()
+    return ip == client or contains(_THIS_MACHINE, client) or Router.is_at(client)
 
 
 def back_link(payment: Payment) -> str:
