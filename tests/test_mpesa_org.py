@@ -3,11 +3,9 @@
 import csv
 import io
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -23,6 +21,7 @@ from edge.simulators.mpesa import Customer, MpesaSimulator
 from edge.simulators.mpesa.book import COLUMNS, Row
 from edge.values.org_api import pay_out_of, phone_fits, reversal_of, status_of
 from edge.values.stk import Push
+from tests.listener import listening
 
 ASHA, JUMA = "254700000001", "254110000007"
 KEY, SHOP, TILL = "edge-rehearsal", "174379", "5001234"
@@ -50,28 +49,14 @@ class Desk:
 def desk() -> Iterator[Desk]:
     told = Desk()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            told.posts.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
-            if "validation" in self.path and told.pause_s:
-                time.sleep(told.pause_s)
-            status, body = told.answers.get(self.path.rpartition("/")[2], (200, b'{"ResultCode":0}'))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(path: str, headers: dict[str, str], raw: bytes) -> tuple[int, bytes]:
+        told.posts.append((path, raw))
+        if "validation" in path and told.pause_s:
+            time.sleep(told.pause_s)
+        return told.answers.get(path.rpartition("/")[2], (200, b'{"ResultCode":0}'))
 
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    told.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield told
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with listening(answer) as told.url:
+        yield told
 
 
 @pytest.fixture

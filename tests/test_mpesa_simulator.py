@@ -2,10 +2,8 @@
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ from edge.errors import DeviceError, Refused, Unconfirmed, Unreachable
 from edge.simulators.mpesa import Customer, MpesaSimulator, serve
 from edge.simulators.mpesa.wire import Names, password
 from edge.values.stk import Push
+from tests.listener import listening
 
 ASHA, JUMA = "254700000001", "254110000007"
 KEY = "edge-rehearsal"
@@ -34,24 +33,13 @@ class Shop:
 def shop() -> Iterator[Shop]:
     told = Shop()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            raw = self.rfile.read(int(self.headers["Content-Length"]))
-            told.posts.append((self.path, dict(self.headers.items()), raw))
-            self.send_response(told.status)
-            self.end_headers()
+    def answer(path: str, headers: dict[str, str], raw: bytes) -> tuple[int, bytes]:
+        told.posts.append((path, headers, raw))
+        return told.status, b""
 
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    told.url = f"http://127.0.0.1:{server.server_address[1]}/cb/9f3c?x=%2F"
-    yield told
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with listening(answer) as address:
+        told.url = f"{address}/cb/9f3c?x=%2F"
+        yield told
 
 
 @pytest.fixture
