@@ -27,6 +27,7 @@ NEEDS = [
 TELEMETRY = ["opentelemetry-api>=1.20", "opentelemetry-sdk>=1.20", "opentelemetry-exporter-otlp-proto-http>=1.20"]
 EXTRAS = {
     "test": [
+        "aiosmtpd>=1.4.6",
         "hypothesis>=6.100",
         "librouteros>=4.0",
         "mypy>=1.11",
@@ -37,6 +38,8 @@ EXTRAS = {
         "pypdfium2>=4.30",
         "ruff>=0.6",
         "selenium>=4.20",
+        "smspdudecoder>=2.2",
+        "bitstring<5",  # smspdudecoder does not import with later ones
         "types-requests>=2.28",
         "zxing-cpp>=2.2",
         "psycopg[binary]>=3.1",

@@ -6,7 +6,7 @@ import click
 
 from edge import __version__, logs
 from edge.cli.command import BoxGroup
-from edge.settings import Log
+from edge.settings_sections import Log
 
 # Noun → where it is; read when it is asked for, so that a worker that died is back sooner.
 NOUNS = {
@@ -16,7 +16,9 @@ NOUNS = {
     "webhooks": "webhooks",
     "device": "devices", "modem": "modem",
     "queue": "queue", "workers": "workers", "staff": "staff", "sessions": "sessions",
+    "templates": "templates", "notify": "notify",
     "mpesa": "mpesa",
+    "sms": "sms", "credits": "credits", "campaign": "campaign",
 }  # fmt: skip
 
 

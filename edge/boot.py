@@ -11,16 +11,35 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+from zoneinfo import ZoneInfo
 
 from edge import database, jobs, schema, telemetry, texts
 from edge.bell import bell
+from edge.database import db
 from edge.delivery import delivery
-from edge.domain import books, network, plans, provisional, refunds, witnesses
+from edge.domain import (
+    airtime,
+    books,
+    campaign_run,
+    checks,
+    credits,
+    messages,
+    network,
+    plans,
+    provisional,
+    quiet_hours,
+    refunds,
+    routing,
+    witnesses,
+)
 from edge.errors import EdgeError
+from edge.models import Check
+from edge.money_models import Secret
+from edge.sealing import seal
 from edge.settings import BadSettings, Settings
 from edge.supervisor import Supervisor, Watchdog
 from edge.worker import Workers
@@ -31,6 +50,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("edge.boot")
 
 WATCH_EVERY_S = 2.0
+
+
+SEALED = 5  # the version of the database from which on texts and numbers are sealed
+DATA_KEYS = "data_keys"
+KEYS_CURE = "bring the file data.keys back from the backup and restart; without it the old texts stay unreadable"
+KEYS_OF_FLEET = (
+    "copy it from the machine that made the database (its name there: `[privacy] key_file`, else data.keys in its "
+    "state folder), readable by its owner alone"
+)
 
 
 class NoBoxYet(EdgeError):
@@ -50,14 +78,18 @@ def open_box(settings: Settings, *, is_new: bool = False) -> None:
     if isinstance(place, Path):
         _only_for_us(place)
     database.open_database(place)
+    seal.point_to(settings.key_path)
     database.quick_check()
     if not is_new and not isinstance(place, Path) and not schema.is_made():
         raise NoBoxYet("there is no box in this database yet: make one with `edge init`")
+    _refuse_without_keys(settings)
     schema.migrate(place)
+    _know_keys(settings, datetime.now(UTC))
     books.backfill(datetime.now(UTC))
     refunds.listen()
     texts.catalogue.configure(settings.box.language, settings.box.name)
-    plans.configure(settings.box.timezone, can_text=bool(settings.modem.port))
+    _configure_texts(settings)
+    plans.configure(settings.box.timezone, can_text=routing.is_set_up())
     money = settings.mpesa
     witnesses.configure(
         money.misfit, provisional.Caps(money.unverified_limit * 100, money.unverified_open),
@@ -70,6 +102,47 @@ def open_box(settings: Settings, *, is_new: bool = False) -> None:
     bell.point_to(settings.bell_path)
     delivery.point_to(settings.delivery_url)
     network.adopt([asdict(router) for router in settings.routers], datetime.now(UTC))
+
+
+class WrongKeys(EdgeError):
+    """This machine's key file is not the one that the database was begun with."""
+
+
+def _refuse_without_keys(settings: Settings) -> None:
+    """A further machine of a fleet brings the keys along, rather than make its own and find nobody's number."""
+    if not db.serves_one_machine and db.version() >= SEALED and not settings.key_path.exists():
+        raise WrongKeys(f"the key file {settings.key_path} is missing: {KEYS_OF_FLEET}")
+
+
+def _know_keys(settings: Settings, now: datetime) -> None:
+    """What was sealed with other keys can't be read, nor found: whoever said STOP would be texted again."""
+    if not Secret.any_where("name = ?", DATA_KEYS):
+        Secret.create_unless_there(name=DATA_KEYS, value=seal.fingerprint, created_at=now)
+    is_right = Secret.get_by_id(DATA_KEYS).value == seal.fingerprint
+    if not is_right and not db.serves_one_machine:
+        raise WrongKeys(f"the key file {settings.key_path} is not the one of this database: {KEYS_OF_FLEET}")
+    if not is_right:
+        words = f"texts, phone numbers and who wants no texts were sealed with another key than {settings.key_path}"
+        checks.record("keys", "problem", words, now, KEYS_CURE)
+        log.error("%s: %s", words, KEYS_CURE)
+    elif Check.any_where("name = 'keys' AND state <> 'ok'"):
+        checks.record("keys", "ok", "the key file is the right one", now)
+
+
+def _configure_texts(settings: Settings) -> None:
+    told = settings.sms
+    messages.configure(messages.Rules(told.simplify, told.reports, told.refund))
+    routing.configure(told, has_modem=bool(settings.modem.port), is_rehearsal=settings.mpesa.mode == "simulated")
+    quiet_hours.configure(told.quiet_hours)
+    campaign_run.configure(told.person_per_week)
+    credits.configure(told.low_credits)
+    dialled = settings.modem
+    airtime.configure(
+        airtime.Rules(
+            dialled.balance_code, dialled.balance_pattern, timedelta(hours=dialled.balance_every_h),
+            dialled.balance_low * 100, ZoneInfo(settings.box.timezone),
+        )
+    )  # fmt: skip
 
 
 def is_there(settings: Settings) -> bool:

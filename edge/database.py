@@ -16,6 +16,8 @@ import peewee
 from edge import postgres, sqlite
 from edge.errors import EdgeError, NotDurable
 from edge.postgres import PostgresServer
+from edge.sealing import FILE as KEY_FILE
+from edge.sealing import seal
 from edge.sqlite import SqliteFile
 
 P = ParamSpec("P")
@@ -40,8 +42,11 @@ class DatabaseBroken(EdgeError):
 def open_database(place: Path | str) -> None:
     """Bind every model to this file, or to the server of a postgresql:// address. Threads connect when they ask.
 
+    What is sealed in a file opens with the keys beside it; a server's with those the settings name (`seal.point_to`).
     NoDriver when the library that the server needs is missing.
     """
+    in_memory = not isinstance(place, Path) or place.name == ":memory:"
+    seal.point_to(None if in_memory else Path(place).parent / KEY_FILE)
     db.initialize(PostgresServer(place) if isinstance(place, str) else SqliteFile(place))
 
 

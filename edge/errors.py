@@ -33,6 +33,10 @@ class Unreachable(DeviceError):
     """Nothing was done: ask again later."""
 
 
+class Away(Unreachable):
+    """The device itself is not there or not ready: it waits, and no try of this piece of work is spent."""
+
+
 class Refused(DeviceError):
     """It answered no: asking again would get the same answer."""
 

@@ -157,6 +157,7 @@ j.state = 'waiting'
 NEXT = f"""
 SELECT j.id, j.name FROM jobs j WHERE {IS_FREE} AND j.queue = ? ORDER BY j.priority DESC, j.run_at, j.id LIMIT ?
 """
+AWAITS_LANE = "SELECT DISTINCT queue FROM jobs WHERE state = 'waiting' AND lane = ?"
 COLUMNS = ", ".join(f'"{field.column_name}"' for field in Job._meta.sorted_fields)
 TAKE = f"""
 UPDATE jobs SET state = 'running', attempt = attempt + 1, holder = ?, lease_until = ?, started_at = ?,
@@ -462,8 +463,7 @@ def _change(job: Job, **columns: Any) -> None:
     if changed != 1:
         raise NotYours(f"job {job.id} ({job.name}) is no longer ours")
     if job.lane is not None:  # the lane is free: whoever waits for it looks, in whichever queue
-        waiting = Job.select(Job.queue).where(Job.state == "waiting", Job.lane == job.lane).distinct()
-        ring([row.queue for row in waiting])
+        ring([row[0] for row in db.execute_sql(AWAITS_LANE, (job.lane,)).fetchall()])
 
 
 def _tell(job: Job, verdict: Callable[[], object] | None) -> None:

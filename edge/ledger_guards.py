@@ -22,3 +22,24 @@ LEDGER_GUARDS_POSTGRES = (
     """CREATE TRIGGER ledger_never_forgets BEFORE TRUNCATE ON ledger
        FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuses()""",
 )
+
+_CREDITS = "lines of credits are only added to"
+CREDIT_GUARDS = (
+    f"""CREATE TRIGGER IF NOT EXISTS credits_never_change BEFORE UPDATE ON credit_entries
+       BEGIN SELECT RAISE(ABORT, '{_CREDITS}'); END""",
+    f"""CREATE TRIGGER IF NOT EXISTS credits_never_forget BEFORE DELETE ON credit_entries
+       BEGIN SELECT RAISE(ABORT, '{_CREDITS}'); END""",
+    f"""CREATE TRIGGER IF NOT EXISTS credits_only_grow BEFORE INSERT ON credit_entries
+       WHEN EXISTS (SELECT 1 FROM credit_entries WHERE id = NEW.id OR key = NEW.key)
+       BEGIN SELECT RAISE(ABORT, '{_CREDITS}'); END""",
+)
+CREDIT_GUARDS_POSTGRES = (
+    f"""CREATE OR REPLACE FUNCTION credits_refuse() RETURNS trigger LANGUAGE plpgsql AS
+       'BEGIN RAISE EXCEPTION ''{_CREDITS}'' USING ERRCODE = ''23001''; END'""",
+    "DROP TRIGGER IF EXISTS credits_never_change ON credit_entries",
+    """CREATE TRIGGER credits_never_change BEFORE UPDATE OR DELETE ON credit_entries
+       FOR EACH ROW EXECUTE FUNCTION credits_refuse()""",
+    "DROP TRIGGER IF EXISTS credits_never_forget ON credit_entries",
+    """CREATE TRIGGER credits_never_forget BEFORE TRUNCATE ON credit_entries
+       FOR EACH STATEMENT EXECUTE FUNCTION credits_refuse()""",
+)

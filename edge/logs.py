@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any
 
 from edge import trace
-from edge.settings import Log
+from edge.settings_sections import Log
 
 log = logging.getLogger("edge.logs")
 

@@ -1,9 +1,7 @@
 """Every table: its columns, its states, and the queries it is known by."""
 
 import hashlib
-import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Self
 
@@ -21,26 +19,7 @@ from peewee import (
 )
 
 from edge.database import db
-
-
-class InstantField(DoubleField):
-    """An instant: aware UTC in Python, seconds since 1970 in the table, so that SQL views can reckon with it."""
-
-    def db_value(self, value: datetime | float | None) -> float | None:
-        return value.timestamp() if isinstance(value, datetime) else value
-
-    def python_value(self, value: float | None) -> datetime | None:
-        return None if value is None else datetime.fromtimestamp(value, UTC)
-
-
-class JsonField(TextField):
-    """A small JSON document."""
-
-    def db_value(self, value: Any) -> str | None:
-        return None if value is None else json.dumps(value, separators=(",", ":"), default=str)
-
-    def python_value(self, value: str | None) -> Any:
-        return None if value is None else json.loads(value)
+from edge.fields import InstantField, JsonField, SealedNumber, SealedText
 
 
 class Table(Model):
@@ -449,20 +428,38 @@ class Inbox(Table):
 
 
 class Message(Table):
-    """One text and its story."""
+    """One text to one person, and its story."""
 
     id = AutoField()
-    msisdn = CharField()
-    text = TextField()
-    state = CharField(default="queued")  # queued, sent, failed, unconfirmed
+    msisdn = SealedNumber()
+    text = SealedText(default="")  # empty while it is only listed: a campaign's words are filled in when its turn comes
+    kind = CharField(default="code")  # code, notice, alert, reply, hand, campaign
+    state = CharField(default="queued")  # listed, queued, sent, delivered, failed, unconfirmed, suppressed
     payment = ForeignKeyField(Payment, null=True, backref="messages")
-    reference = CharField(default="")
+    campaign_id = IntegerField(null=True)
+    staff_id = IntegerField(null=True)  # who wrote it
+    answers_id = IntegerField(null=True)  # the text that came in and is answered by this
+    fields = SealedText(default="")  # JSON: what a campaign's placeholders mean for this person
+    segments = IntegerField(default=1)
+    cost = IntegerField(default=0)  # credits that were set aside for it
+    round = IntegerField(default=0)  # how often it was tried anew by hand
+    route = CharField(default="")  # modem, africastalking, twilio, http, simulated: who took it
+    tried = CharField(default="")  # routes that surely did not take it, with commas
+    reference = CharField(default="")  # the modem's message references, or the gateway's id
+    price_cents = IntegerField(null=True)  # what it cost, as the gateway told
+    wants_report = BooleanField(default=False)
+    flash = BooleanField(default=False)  # shown at once, and often not stored (class 0)
     words = TextField(default="")
     created_at = InstantField()
+    expires_at = InstantField(null=True)  # not sent any more after this
     sent_at = InstantField(null=True)
+    delivered_at = InstantField(null=True)
+    closed_at = InstantField(null=True)  # failed, suppressed, or nobody knows
 
     class Meta:
         table_name = "messages"
+
+    IN_HAND = ("listed", "queued")
 
 
 class Event(Table):
@@ -510,6 +507,7 @@ class Staff(Table):
     name = CharField(unique=True)
     role = CharField(default="owner")  # owner, technician, cashier
     password_hash = CharField()
+    email = CharField(default="")
     created_at = InstantField()
 
     class Meta:

@@ -2,7 +2,8 @@
 
 from peewee import AutoField, BooleanField, CharField, ForeignKeyField, IntegerField, TextField
 
-from edge.models import Grant, InstantField, JsonField, Payment, Plan, Router, Staff, Table
+from edge.fields import InstantField, JsonField, SealedNumber, SealedText
+from edge.models import Grant, Payment, Plan, Router, Staff, Table
 
 
 class Receipt(Table):
@@ -120,17 +121,19 @@ class IncomingText(Table):
 
     id = AutoField()
     digest = CharField(unique=True)
-    sender = CharField()
+    sender = SealedNumber()
     is_name = BooleanField(default=False)  # the sender is letters, as MPESA's is
     smsc = CharField(default="")
     pid = IntegerField(default=0)
-    text = TextField()
+    text = SealedText()
     part_key = CharField(default="")  # the same for all parts of one text
     part = IntegerField(default=1)
     parts = IntegerField(default=1)
     sent_at = InstantField(null=True)  # by the service centre's clock
     received_at = InstantField(index=True)
-    kind = CharField(default="")  # mpesa
+    kind = CharField(default="")  # mpesa, stop, start, help, balance, voucher, owner, person; empty: not looked at
+    route = CharField(default="modem")  # which of our numbers it came to: modem, africastalking, twilio
+    read_at = InstantField(null=True)  # staff have seen it
     state = CharField(default="new")  # new, settled, held, ignored
     outcome = TextField(default="")
     receipt = ForeignKeyField(Receipt, null=True, backref="texts")

@@ -2,7 +2,8 @@
 
 from peewee import AutoField, BooleanField, CharField, DoubleField, ForeignKeyField, IntegerField, TextField
 
-from edge.models import Grant, InstantField, Router, Table
+from edge.fields import InstantField
+from edge.models import Grant, Router, Table
 
 
 class Device(Table):

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from edge.database import db
 from edge.errors import EdgeError
-from edge.ledger_guards import LEDGER_GUARDS, LEDGER_GUARDS_POSTGRES
-from edge.models import TABLES, Batch, Breaker, JobMinute, Pause
-from edge.money_models import MONEY_TABLES
+from edge.ledger_guards import CREDIT_GUARDS, CREDIT_GUARDS_POSTGRES, LEDGER_GUARDS, LEDGER_GUARDS_POSTGRES
+from edge.models import TABLES, Batch, Breaker, JobMinute, Message, Pause
+from edge.money_models import MONEY_TABLES, IncomingText
 from edge.network_models import NETWORK_TABLES
 from edge.radius_views import RADACCT, RADACCT_3, VIEW_NAMES, VIEWS
+from edge.sealing import seal
+from edge.sms_models import SMS_TABLES
 
 INDEXES = (
     # Partial: the history of finished work costs the claim nothing.
@@ -65,6 +67,23 @@ MONEY_INDEXES = (
     "CREATE INDEX IF NOT EXISTS inbox_unproven ON inbox (id) WHERE NOT is_proof",
     "CREATE INDEX IF NOT EXISTS inbox_unsettled ON inbox (id) "
     "WHERE outcome >= 'to be settled' AND outcome < 'to be settlee'",
+)
+SMS_INDEXES = (
+    # The figures of a campaign are counted from its recipients each time they are asked for: from this index alone.
+    "CREATE INDEX IF NOT EXISTS messages_campaign ON messages (campaign_id, state, id, cost) "
+    "WHERE campaign_id IS NOT NULL",
+    "CREATE UNIQUE INDEX IF NOT EXISTS messages_once ON messages (campaign_id, msisdn) WHERE campaign_id IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS messages_listed ON messages (campaign_id, id) WHERE state = 'listed'",
+    "CREATE INDEX IF NOT EXISTS messages_queued ON messages (created_at) WHERE state = 'queued'",
+    # The newest texts and the day's figures, whatever lies on lists: a draft may have 100,000 recipients.
+    "CREATE INDEX IF NOT EXISTS messages_day ON messages (created_at, id, state, route) WHERE state <> 'listed'",
+    "CREATE INDEX IF NOT EXISTS messages_reference ON messages (route, reference) WHERE reference <> ''",
+    "CREATE INDEX IF NOT EXISTS campaigns_open ON sms_campaigns (scheduled_at) "
+    "WHERE state IN ('scheduled', 'pending', 'processing')",
+    "CREATE INDEX IF NOT EXISTS segments_reported ON message_segments (reference, sent_at) WHERE status IS NULL",
+    "CREATE INDEX IF NOT EXISTS reports_loose ON delivery_reports (received_at) WHERE message_id IS NULL",
+    "CREATE INDEX IF NOT EXISTS incoming_texts_unread ON incoming_texts (id) WHERE read_at IS NULL",
+    "CREATE INDEX IF NOT EXISTS notifications_unread ON notifications (created_at) WHERE read_at IS NULL",
 )
 
 
@@ -128,8 +147,52 @@ def _money_of_all_kinds() -> None:
         db.execute_sql(statement)
 
 
+def _texts_to_many() -> None:
+    """Version 5: campaigns, credits, contacts, delivery reports, airtime, notices; texts and their numbers sealed."""
+    for table, columns in (
+        ("messages", ("kind VARCHAR(255) NOT NULL DEFAULT 'code'", "campaign_id INTEGER", "staff_id INTEGER",
+                      "answers_id INTEGER", "fields TEXT NOT NULL DEFAULT ''", "segments INTEGER NOT NULL DEFAULT 1",
+                      "cost INTEGER NOT NULL DEFAULT 0", "round INTEGER NOT NULL DEFAULT 0",
+                      "route VARCHAR(255) NOT NULL DEFAULT ''", "tried VARCHAR(255) NOT NULL DEFAULT ''",
+                      "price_cents INTEGER", "wants_report BOOLEAN NOT NULL DEFAULT FALSE",
+                      "flash BOOLEAN NOT NULL DEFAULT FALSE", "expires_at REAL",
+                      "delivered_at REAL", "closed_at REAL")),
+        ("staff", ("email VARCHAR(255) NOT NULL DEFAULT ''",)),
+        ("incoming_texts", ("route VARCHAR(255) NOT NULL DEFAULT 'modem'", "read_at REAL")),
+    ):  # fmt: skip
+        for column in columns:
+            db.execute_sql(f"ALTER TABLE {table} ADD COLUMN {column}")
+    db.execute_sql("UPDATE messages SET route = 'modem' WHERE state = 'sent'")
+    db.execute_sql("UPDATE incoming_texts SET read_at = received_at")
+    _seal_texts()
+    db.create_tables(SMS_TABLES)
+    for statement in (*SMS_INDEXES, *_credit_guards()):
+        db.execute_sql(statement)
+
+
+def _seal_texts() -> None:
+    """What an older release wrote in the clear."""
+    for table, number, context in (
+        (Message, "msisdn", "messages.text"), (IncomingText, "sender", "incoming_texts.text"),
+    ):  # fmt: skip
+        name = table._meta.table_name
+        some = f"SELECT id, {number}, text FROM {name} WHERE id > ? ORDER BY id LIMIT 1000"
+        last = 0
+        while rows := db.execute_sql(some, (last,)).fetchall():
+            last = rows[-1][0]
+            for row_id, told, words in rows:
+                db.execute_sql(
+                    f"UPDATE {name} SET {number} = ?, text = ? WHERE id = ?",
+                    (seal.number(told), seal.text(words, context), row_id),
+                )
+
+
 def _guards() -> tuple[str, ...]:
     return LEDGER_GUARDS if db.serves_one_machine else LEDGER_GUARDS_POSTGRES
+
+
+def _credit_guards() -> tuple[str, ...]:
+    return CREDIT_GUARDS if db.serves_one_machine else CREDIT_GUARDS_POSTGRES
 
 
 # A step takes the database from one version to the next; a new database is made from the models at once.
@@ -137,6 +200,7 @@ STEPS: tuple[Callable[[], None], ...] = (
     _work_that_people_see,
     _network_that_converges,
     _money_of_all_kinds,
+    _texts_to_many,
 )
 
 
@@ -176,6 +240,7 @@ def _known(wanted: int) -> int:
 def create() -> None:
     """All tables, indexes and views, as this release knows them."""
     db.prepare_schema()
-    db.create_tables((*TABLES, *NETWORK_TABLES, *MONEY_TABLES))
-    for statement in (*INDEXES, *NETWORK_INDEXES, *MONEY_INDEXES, *_guards(), *RADACCT, *VIEWS):
+    db.create_tables((*TABLES, *NETWORK_TABLES, *MONEY_TABLES, *SMS_TABLES))
+    indexes = (*INDEXES, *NETWORK_INDEXES, *MONEY_INDEXES, *SMS_INDEXES)
+    for statement in (*indexes, *_guards(), *_credit_guards(), *RADACCT, *VIEWS):
         db.execute_sql(statement)

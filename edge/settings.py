@@ -2,9 +2,10 @@
 
 import ipaddress
 import os
+import re
 import stat
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, is_dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -12,138 +13,28 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from edge.errors import EdgeError
+from edge.sealing import FILE as KEY_FILE
+from edge.settings_sections import (
+    Box,
+    Database,
+    Email,
+    Log,
+    ModemSettings,
+    Mpesa,
+    Paystack,
+    Privacy,
+    Queues,
+    Radius,
+    RouterSettings,
+    Sms,
+    Telemetry,
+    Web,
+)
 from edge.values.networks import is_ipv4
 
 
 class BadSettings(EdgeError):
     """All faults of the settings at once, one a line."""
-
-
-@dataclass(frozen=True)
-class Box:
-    name: str = "Edge WiFi"
-    timezone: str = "Africa/Nairobi"
-    currency: str = "KES"
-    country: str = "KE"
-    language: str = "en"
-
-
-@dataclass(frozen=True)
-class Web:
-    host: str = "0.0.0.0"
-    port: int = 8080
-    admin_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
-    public_url: str = ""
-    trusted_proxies: tuple[str, ...] = ()
-    threads: int = 64
-
-
-@dataclass(frozen=True)
-class Database:
-    url: str = "sqlite:///edge.db"
-
-    @property
-    def is_file(self) -> bool:
-        return not self.url.startswith("postgresql:")
-
-
-@dataclass(frozen=True)
-class Queues:
-    mode: str = "queue"
-    url: str = ""
-    workers: dict[str, int] = field(default_factory=dict)
-    timeout_s: dict[str, int] = field(default_factory=dict)
-    tries: dict[str, int] = field(default_factory=dict)
-    backoff_s: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    keep_done_days: int = 7
-    keep_done: int = 100
-    keep_failed_days: int = 30
-    keep_failed: int = 200
-
-
-@dataclass(frozen=True)
-class Mpesa:
-    mode: str = "simulated"
-    base_url: str = ""
-    consumer_key: str = ""
-    consumer_secret: str = ""
-    shortcode: str = "174379"
-    till: str = ""
-    passkey: str = ""
-    type: str = "paybill"
-    callback_allow: tuple[str, ...] = ()
-    poll_s: tuple[int, ...] = (10, 20, 35, 60, 120, 300, 900, 3600)
-    queries_per_minute: int = 5
-    placeholder_url: str = "https://box.invalid/none"
-    timeout_s: float = 20.0
-    by_hand: bool = True
-    misfit: str = "hold"
-    c2b: str = "off"
-    initiator: str = ""
-    initiator_password: str = ""
-    certificate_file: str = ""
-    unverified_limit: int = 0
-    unverified_open: int = 5
-
-
-@dataclass(frozen=True)
-class Paystack:
-    secret_key: str = ""
-    base_url: str = "https://api.paystack.co"
-    email: str = ""
-    timeout_s: float = 20.0
-
-
-@dataclass(frozen=True)
-class RouterSettings:
-    name: str = ""
-    host: str = ""
-    port: int = 8728
-    tls: bool = False
-    username: str = ""
-    password: str = ""
-    mode: str = "local"
-    radius_secret: str = ""
-    hotspot_server: str = ""
-    login_url: str = ""
-
-
-@dataclass(frozen=True)
-class Radius:
-    enabled: bool = True
-    host: str = "0.0.0.0"
-    auth_port: int = 1812
-    acct_port: int = 1813
-    coa_port: int = 3799
-
-
-@dataclass(frozen=True)
-class ModemSettings:
-    port: str = ""
-    baud: int = 115200
-    pin: str = ""
-    quirks: str = "auto"
-    submit_timeout_s: float = 120.0
-
-
-@dataclass(frozen=True)
-class Sms:
-    route: tuple[str, ...] = ("modem",)
-
-
-@dataclass(frozen=True)
-class Log:
-    level: str = "info"
-    format: str = "text"
-    file: str = "logs/edge.log"
-    max_mib: int = 4
-    keep: int = 5
-
-
-@dataclass(frozen=True)
-class Telemetry:
-    endpoint: str = ""
-    service: str = "edge"
 
 
 @dataclass(frozen=True)
@@ -161,6 +52,8 @@ class Settings:
     radius: Radius = Radius()
     modem: ModemSettings = ModemSettings()
     sms: Sms = Sms()
+    email: Email = Email()
+    privacy: Privacy = Privacy()
     log: Log = Log()
     telemetry: Telemetry = Telemetry()
 
@@ -180,17 +73,29 @@ class Settings:
         return self.queue.url or self.database.url
 
     @property
+    def key_path(self) -> Path:
+        """What is sealed in the database opens with this file."""
+        if self.privacy.key_file:
+            return Path(self.privacy.key_file)
+        return (self.database_path.parent if self.database.is_file else self.state) / KEY_FILE
+
+    @property
     def bell_path(self) -> Path:
         return self.state / "bell.sock"
 
 
+SMS_ROUTES = ("modem", "africastalking", "twilio", "http")
+MODEM_FAMILIES = ("auto", "huawei", "sim800", "sim7600", "quectel", "generic")
+SMS_KINDS = ("code", "notice", "alert", "reply", "hand", "campaign")
+QUIET_HOURS = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]")
 SECRETS = frozenset({
     "consumer_key", "consumer_secret", "passkey", "password", "radius_secret", "pin", "url", "initiator_password",
-    "secret_key",
+    "secret_key", "api_key", "auth_token", "callback_token", "owner_pin", "headers", "body",
 })  # fmt: skip
 SECTIONS: dict[str, type[Any]] = {
     "box": Box, "web": Web, "database": Database, "queue": Queues, "mpesa": Mpesa, "paystack": Paystack,
-    "radius": Radius, "modem": ModemSettings, "sms": Sms, "log": Log, "telemetry": Telemetry,
+    "radius": Radius, "modem": ModemSettings, "sms": Sms, "email": Email, "privacy": Privacy,
+    "log": Log, "telemetry": Telemetry,
 }  # fmt: skip
 
 
@@ -276,11 +181,19 @@ def _build(kind: type[Any], given: Any, where: str, faults: list[str]) -> Any:
             faults.append(f"{where} {key}: there is no such key; known are {', '.join(sorted(hints))}")
             continue
         try:
-            values[name] = _coerce(value, hints[name])
+            if is_dataclass(hints[name]):
+                values[name] = _build(hints[name], _plain_keys(value), f"[{where.strip('[]')}.{name}]", faults)
+            else:
+                values[name] = _coerce(value, hints[name])
         except (TypeError, ValueError):
             shown = "what is written there" if name in SECRETS else repr(value)
             faults.append(f"{where} {key}: {shown} is not {_kind_in_words(hints[name])}")
     return kind(**values)
+
+
+def _plain_keys(given: Any) -> Any:
+    """The environment writes a queue's name with dashes, and a key of an inner section the same way."""
+    return {str(name).replace("-", "_"): value for name, value in given.items()} if isinstance(given, dict) else given
 
 
 def _coerce(value: Any, kind: Any) -> Any:
@@ -327,7 +240,10 @@ def _check(settings: Settings) -> list[str]:
     demand(settings.box.currency == "KES", '[box] currency: only "KES" is supported yet')
     for key in ("auth_port", "acct_port", "coa_port"):
         demand(0 < getattr(settings.radius, key) < 65536, f"[radius] {key}: a port is a number from 1 to 65535")
-    demand(set(settings.sms.route) <= {"modem"}, '[sms] route: only "modem" is supported yet')
+    demand(settings.modem.quirks in MODEM_FAMILIES, f"[modem] quirks: one of {', '.join(MODEM_FAMILIES)}")
+    demand(settings.modem.balance_every_h >= 1, "[modem] balance_every_h: at least 1")
+    faults.extend(_check_sms(settings.sms))
+    faults.extend(_check_email(settings.email))
     demand(0 < settings.mpesa.timeout_s <= 120, "[mpesa] timeout_s: a number of seconds from 1 to 120")
     demand(0 < settings.modem.submit_timeout_s <= 150, "[modem] submit_timeout_s: a number of seconds from 1 to 150")
     for key in ("admin_networks", "trusted_proxies"):
@@ -410,6 +326,66 @@ def _check_paystack(paystack: Paystack) -> list[str]:
         faults.append("[paystack] base_url: write it like https://api.paystack.co")
     if not 0 < paystack.timeout_s <= 120:
         faults.append("[paystack] timeout_s: a number of seconds from 1 to 120")
+    return faults
+
+
+def _check_sms(sms: Sms) -> list[str]:
+    faults = []
+    if not sms.route or not set(sms.route) <= set(SMS_ROUTES):
+        faults.append(f"[sms] route: a list of {', '.join(SMS_ROUTES)}")
+    if sms.by not in ("order", "cost"):
+        faults.append('[sms] by: "order" or "cost"')
+    for key, given in (("per_minute", sms.per_minute), ("per_day", sms.per_day)):
+        if not set(given) <= set(SMS_ROUTES) or min(given.values(), default=1) < 1:
+            faults.append(f"[sms.{key}]: so many texts, at least 1, for {', '.join(SMS_ROUTES)}")
+    for kind, route in sms.kinds.items():
+        if kind not in SMS_KINDS or not set(route.split()) <= set(SMS_ROUTES):
+            faults.append(f"[sms.kinds] {kind}: kinds are {', '.join(SMS_KINDS)}; routes {', '.join(SMS_ROUTES)}")
+    if sms.quiet_hours and not QUIET_HOURS.fullmatch(sms.quiet_hours):
+        faults.append('[sms] quiet_hours: write it like "19:00-07:00", or empty')
+    if sms.refund not in ("unsent", "undelivered"):
+        faults.append('[sms] refund: "unsent" or "undelivered"')
+    if sms.person_per_week < 0 or sms.low_credits < 0:
+        faults.append("[sms] person_per_week and low_credits: 0 or more")
+    if sms.owner_numbers and not re.fullmatch(r"[0-9]{4,8}", sms.owner_pin):
+        faults.append("[sms] owner_pin: 4 to 8 digits; without it nobody's text is obeyed")
+    for name, url in (("africastalking", sms.africastalking.base_url), ("twilio", sms.twilio.base_url)):
+        if not url or not _is_url(url):
+            faults.append(f"[sms.{name}] base_url: write it like https://api.example.com")
+    if not _is_url(sms.http.url) or sms.http.method not in ("GET", "POST"):
+        faults.append('[sms.http] url: like https://gateway.example/send; method "GET" or "POST"')
+    for name, timeout_s in (("africastalking", sms.africastalking.timeout_s), ("twilio", sms.twilio.timeout_s),
+                            ("http", sms.http.timeout_s)):  # fmt: skip
+        if not 0 < timeout_s <= 25:
+            faults.append(f"[sms.{name}] timeout_s: a number of seconds from 1 to 25")
+    for key, pattern, groups in (("accepted", sms.http.accepted, 0), ("reference", sms.http.reference, 1)):
+        if pattern and not _is_pattern(pattern, groups):
+            faults.append(f"[sms.http] {key}: a regular expression, with {groups} groups in it")
+    for name, token in (("africastalking", sms.africastalking.callback_token), ("http", sms.http.callback_token)):
+        if token and not re.fullmatch(r"[A-Za-z0-9_-]{20,}", token):
+            faults.append(f"[sms.{name}] callback_token: at least 20 letters and digits that nobody guesses")
+    if bool(sms.africastalking.api_key) != bool(sms.africastalking.username):
+        faults.append("[sms.africastalking] username: needed with api_key, and the other way round")
+    if sms.twilio.account_sid and not (sms.twilio.auth_token and sms.twilio.sender):
+        faults.append("[sms.twilio] auth_token and sender: needed with account_sid")
+    return faults
+
+
+def _is_pattern(pattern: str, groups: int) -> bool:
+    try:
+        return re.compile(pattern).groups >= groups
+    except re.error:
+        return False
+
+
+def _check_email(email: Email) -> list[str]:
+    faults = []
+    if email.tls not in ("starttls", "tls", "none"):
+        faults.append('[email] tls: "starttls" (port 587), "tls" (port 465) or "none"')
+    if email.host and not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", email.sender):
+        faults.append("[email] sender: the address that letters come from, like shop@example.org")
+    if not 0 < email.port < 65536 or not 0 < email.timeout_s <= 100:
+        faults.append("[email] port: 1 to 65535; timeout_s: 1 to 100")
     return faults
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from edge import __version__, trace
 from edge.errors import EdgeError
 from edge.logs import mask
-from edge.settings import Telemetry
+from edge.settings_sections import Telemetry
 
 log = logging.getLogger("edge.telemetry")
 

@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge import logs, trace
-from edge.settings import Log
+from edge.settings_sections import Log
 
 ROOT = Path(__file__).resolve().parent.parent
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -157,7 +157,7 @@ def test_the_journal_hears_how_urgent_a_line_is(tmp_path):
 def run_process(state, program, stderr=subprocess.PIPE, limit=0, **environ):
     """A process of its own that logs as `web` into this state folder; its files may grow to `limit` bytes."""
     begin = (
-        "import logging, sys; from pathlib import Path; from edge import logs; from edge.settings import Log\n"
+        "import logging, sys; from pathlib import Path; from edge import logs; from edge.settings_sections import Log\n"
         f"logs.configure(Log(), Path({str(state)!r}), 'web'); log = logging.getLogger('edge.test')\n"
     )
 
@@ -223,7 +223,7 @@ def test_a_file_that_was_moved_away_is_made_anew(begin, tmp_path):
 
 def test_processes_that_share_a_file_lose_no_line_while_it_rotates(tmp_path):
     program = (
-        "from pathlib import Path; import logging, sys; from edge import logs; from edge.settings import Log\n"
+        "from pathlib import Path; import logging, sys; from edge import logs; from edge.settings_sections import Log\n"
         "logs.configure(Log(max_mib=1, keep=50), Path(sys.argv[1]), sys.argv[2])\n"
         "logging.root.removeHandler(logging.root.handlers[0])\n"
         "for number in range(1500): logging.info('%d %s', number, 'x' * 1500)\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge import telemetry, trace
-from edge.settings import Telemetry
+from edge.settings_sections import Telemetry
 
 ROOT = Path(__file__).resolve().parent.parent
 ARE_INSTALLED = importlib.util.find_spec("opentelemetry") is not None and all(
