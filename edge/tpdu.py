@@ -1,20 +1,27 @@
 """SMS on the wire: SUBMIT, DELIVER and STATUS-REPORT in hex, encoded and decoded (3GPP 23.040)."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
 from edge.errors import BadInput
 from edge.values import gsm7
-from edge.values.sms_text import Alphabet, cut
+from edge.values.sms_content import Content, Part, join_pieces, join_text
+from edge.values.sms_text import Alphabet, Segments, cut
+
+__all__ = [
+    "Content", "Deliver", "Part", "Pdu", "StatusReport", "Submit", "alphabet_of", "decode_deliver", "decode_report",
+    "decode_submit", "encode_deliver", "encode_report", "encode_submit", "is_flash", "join_pieces", "join_text",
+]  # fmt: skip
 
 DELIVER, SUBMIT, STATUS_REPORT = 0, 1, 2  # the low two bits of the first octet; 2 from a phone is a COMMAND
 HAS_RELATIVE_VALIDITY, WANTS_REPORT, HAS_HEADER = 0x10, 0x20, 0x40
 NO_MORE_MESSAGES = 0x04  # in a DELIVER and a STATUS-REPORT
 INTERNATIONAL, NATIONAL, ALPHANUMERIC = 0x91, 0x81, 0xD0
 CODING: dict[Alphabet, int] = {"gsm7": 0x00, "octets": 0x04, "ucs2": 0x08}
+FLASH = 0x10  # class 0: shown at once, and often not kept
 JOINED, JOINED_WIDE = 0x00, 0x08  # header elements with an 8-bit and a 16-bit reference
+SINGLE_SHIFT, LOCKING_SHIFT = 0x24, 0x25  # header elements that name a national table
 MOST_SEGMENTS = 255
 OWN_SMSC = "00"  # take the message centre the SIM knows
 _DIGITS = "0123456789*#abc"
@@ -29,29 +36,6 @@ class Pdu:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Which part of a long text a segment is; `number` counts from 1."""
-
-    reference: int
-    total: int
-    number: int
-
-
-@dataclass(frozen=True)
-class Content:
-    """What one segment carries: septets one a byte, UTF-16, or plain octets; its header left out."""
-
-    alphabet: Alphabet
-    content: bytes
-    part: Part | None = None
-
-    @property
-    def text(self) -> str:
-        """This segment's own words; of a long text use `join_text`."""
-        return join_text([self])
-
-
-@dataclass(frozen=True)
 class Submit:
     """A text on its way to the network."""
 
@@ -59,6 +43,7 @@ class Submit:
     content: Content
     wants_report: bool
     validity_minutes: int | None
+    is_flash: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +51,7 @@ class Deliver:
     """A text from the network. `sent_at` is None when the message centre's stamp (kept raw) makes no sense.
 
     `is_name`: the sender is letters, and no number that only looks like them. `smsc`: the message centre's number,
-    empty where none is told; `protocol`: TP-PID, 0 in an ordinary text.
+    empty where none is told; `protocol`: TP-PID, 0 in an ordinary text. `is_flash`: to be shown at once.
     """
 
     sender: str
@@ -76,6 +61,7 @@ class Deliver:
     is_name: bool = False
     smsc: str = ""
     protocol: int = 0
+    is_flash: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,22 +86,29 @@ class StatusReport:
 
 
 def encode_submit(
-    number: str, text: str, *, reference: int = 0, report: bool = False, validity_minutes: int = 1440
+    number: str,
+    text: str,
+    *,
+    reference: int = 0,
+    report: bool = False,
+    validity_minutes: int = 1440,
+    flash: bool = False,
+    wide_reference: bool = False,
 ) -> tuple[Pdu, ...]:
-    """One SUBMIT a segment. `number`: ASCII digits, international without plus, or a short code; else BadInput."""
+    """One SUBMIT a segment. `number`: ASCII digits, international without plus, or a short code; else BadInput.
+
+    `flash`: shown at once, and often not kept. `wide_reference`: parts are joined by 16 bits of the reference, which
+    come round less often than 8, and take a letter of each segment.
+    """
     if not re.fullmatch(r"[0-9]{2,15}", number):
         raise BadInput("a phone number has 2 to 15 digits and nothing else")
-    segments = cut(text)
-    total = len(segments.contents)
-    if total > MOST_SEGMENTS:
-        raise BadInput(f"this text needs {total} segments; the most there can be is {MOST_SEGMENTS}")
+    segments = cut(text, wide_reference=wide_reference)
     first = SUBMIT | HAS_RELATIVE_VALIDITY | (WANTS_REPORT if report else 0)
+    coding = bytes([0, CODING[segments.alphabet] | (FLASH if flash else 0), _encode_validity(validity_minutes)])
     pdus = []
-    for place, content in enumerate(segments.contents, 1):
-        part = Part(reference & 0xFF, total, place) if total > 1 else None
-        head = bytes([first | (HAS_HEADER if part else 0), 0]) + _encode_address(number)
-        coding = bytes([0, CODING[segments.alphabet], _encode_validity(validity_minutes)])
-        tpdu = head + coding + _encode_content(Content(segments.alphabet, content, part))
+    for content in _contents(segments, reference, wide_reference):
+        head = bytes([first | (HAS_HEADER if content.part else 0), 0]) + _encode_address(number)
+        tpdu = head + coding + _encode_content(content)
         pdus.append(Pdu(OWN_SMSC + tpdu.hex().upper(), len(tpdu)))
     return tuple(pdus)
 
@@ -128,16 +121,16 @@ def encode_deliver(
     reference: int = 0,
     smsc: str = "254722500029",
     protocol: int = 0,
+    flash: bool = False,
+    wide_reference: bool = False,
 ) -> tuple[Pdu, ...]:
     """One DELIVER a segment, as a message centre would send it. `sender`: `+` and digits, digits, or a name."""
-    segments = cut(text)
-    total = len(segments.contents)
+    segments = cut(text, wide_reference=wide_reference)
+    coding = bytes([protocol, CODING[segments.alphabet] | (FLASH if flash else 0)])
     pdus = []
-    for place, content in enumerate(segments.contents, 1):
-        part = Part(reference & 0xFF, total, place) if total > 1 else None
-        first = DELIVER | NO_MORE_MESSAGES | (HAS_HEADER if part else 0)
-        tpdu = bytes([first]) + _encode_address(sender) + bytes([protocol, CODING[segments.alphabet]])
-        tpdu += _encode_stamp(sent_at) + _encode_content(Content(segments.alphabet, content, part))
+    for content in _contents(segments, reference, wide_reference):
+        first = DELIVER | NO_MORE_MESSAGES | (HAS_HEADER if content.part else 0)
+        tpdu = bytes([first]) + _encode_address(sender) + coding + _encode_stamp(sent_at) + _encode_content(content)
         pdus.append(_from_smsc(smsc, tpdu))
     return tuple(pdus)
 
@@ -145,9 +138,25 @@ def encode_deliver(
 def encode_report(report: StatusReport, *, smsc: str = "254722500029") -> Pdu:
     """A STATUS-REPORT as a message centre would send it; missing instants become the epoch."""
     epoch = datetime(2000, 1, 1, tzinfo=UTC)
+    if not (0 <= report.reference <= 0xFF and 0 <= report.status <= 0xFF):
+        raise BadInput("a report's reference and status are one octet each")
     tpdu = bytes([STATUS_REPORT | NO_MORE_MESSAGES, report.reference]) + _encode_address(report.recipient)
     tpdu += _encode_stamp(report.sent_at or epoch) + _encode_stamp(report.done_at or epoch)
     return _from_smsc(smsc, tpdu + bytes([report.status]))
+
+
+def _contents(segments: Segments, reference: int, wide: bool) -> list[Content]:
+    """The segments with what joins them, which one alone does not need."""
+    total = len(segments.contents)
+    if total > MOST_SEGMENTS:
+        raise BadInput(f"this text needs {total} segments; the most there can be is {MOST_SEGMENTS}")
+    if total == 1:
+        return [Content(segments.alphabet, segments.contents[0])]
+    reference &= 0xFFFF if wide else 0xFF
+    return [
+        Content(segments.alphabet, content, Part(reference, total, place, wide))
+        for place, content in enumerate(segments.contents, 1)
+    ]
 
 
 def decode_submit(pdu: str) -> Submit:
@@ -165,7 +174,7 @@ def decode_submit(pdu: str) -> Submit:
     content = _decode_content(octets, coding, bool(first & HAS_HEADER))
     if octets.left:
         raise BadInput("octets are left over behind the text")
-    return Submit(number, content, bool(first & WANTS_REPORT), validity)
+    return Submit(number, content, bool(first & WANTS_REPORT), validity, is_flash(coding))
 
 
 def decode_deliver(pdu: str) -> Deliver:
@@ -177,7 +186,8 @@ def decode_deliver(pdu: str) -> Deliver:
     stamp = octets.take(7)
     content = _decode_content(octets, coding, bool(first & HAS_HEADER))
     smsc = _decode_centre(bytes.fromhex(pdu))
-    return Deliver(sender, content, _decode_stamp(stamp), stamp.hex().upper(), is_name, smsc, protocol)
+    told = stamp.hex().upper()
+    return Deliver(sender, content, _decode_stamp(stamp), told, is_name, smsc, protocol, is_flash(coding))
 
 
 def decode_report(pdu: str) -> StatusReport:
@@ -187,16 +197,6 @@ def decode_report(pdu: str) -> StatusReport:
     recipient = _decode_address(octets)
     sent_at, done_at = _decode_stamp(octets.take(7)), _decode_stamp(octets.take(7))
     return StatusReport(reference, recipient, sent_at, done_at, octets.one())
-
-
-def join_text(contents: Iterable[Content]) -> str:
-    """Join first and read afterwards: some networks cut through an escape or surrogate pair."""
-    contents = list(contents)
-    whole = b"".join(each.content for each in contents)
-    alphabet = contents[0].alphabet if contents else "gsm7"
-    if alphabet == "gsm7":
-        return gsm7.from_septets(bytes(code & 0x7F for code in whole))
-    return whole.decode("utf-16-be" if alphabet == "ucs2" else "latin-1", "replace")
 
 
 class _Octets:
@@ -239,7 +239,10 @@ def _open(pdu: str, kind: int) -> tuple[_Octets, int]:
 def _from_smsc(smsc: str, tpdu: bytes) -> Pdu:
     if not smsc:
         return Pdu(OWN_SMSC + tpdu.hex().upper(), len(tpdu))
-    centre = bytes([INTERNATIONAL]) + _swap(smsc.removeprefix("+"))
+    digits = smsc.removeprefix("+")
+    if not re.fullmatch(r"[0-9*#]{1,20}", digits):
+        raise BadInput("a message centre has a number")
+    centre = bytes([INTERNATIONAL]) + _swap(digits)
     return Pdu((bytes([len(centre)]) + centre + tpdu).hex().upper(), len(tpdu))
 
 
@@ -291,7 +294,9 @@ def _encode_content(content: Content) -> bytes:
     header = b""
     if content.part is not None:
         part = content.part
-        header = bytes([5, JOINED, 3, part.reference, part.total, part.number])
+        kind, width = (JOINED_WIDE, 2) if part.is_wide else (JOINED, 1)
+        told = part.reference.to_bytes(width, "big") + bytes([part.total, part.number])
+        header = bytes([len(told) + 2, kind, len(told)]) + told
     if content.alphabet != "gsm7":
         return bytes([len(header) + len(content.content)]) + header + content.content
     taken = _septets_of(header)
@@ -308,11 +313,14 @@ def _decode_content(octets: _Octets, coding: int, has_header: bool) -> Content:
         if not raw or raw[0] >= len(raw):
             raise BadInput("the header is longer than the text")
         header, raw = raw[: raw[0] + 1], raw[raw[0] + 1 :]
-    part = _find_part(header[1:])
+    elements = _elements(header[1:])
+    part = _find_part(elements)
     if alphabet != "gsm7":
         return Content(alphabet, raw, part)
     taken = _septets_of(header)
-    return Content("gsm7", gsm7.unpack(raw, max(0, length - taken), taken * 7 - len(header) * 8), part)
+    septets = gsm7.unpack(raw, max(0, length - taken), taken * 7 - len(header) * 8)
+    locking, single = (_find_language(elements, kind) for kind in (LOCKING_SHIFT, SINGLE_SHIFT))
+    return Content("gsm7", septets, part, locking, single)
 
 
 def _septets_of(header: bytes) -> int:
@@ -320,15 +328,27 @@ def _septets_of(header: bytes) -> int:
     return (len(header) * 8 + 6) // 7
 
 
-def _find_part(elements: bytes) -> Part | None:
-    """Header elements are kind, length, value; unknown kinds are skipped, impossible parts are no parts."""
-    while len(elements) >= 2:
-        kind, value = elements[0], elements[2 : 2 + elements[1]]
-        elements = elements[2 + elements[1] :]
+def _elements(header: bytes) -> list[tuple[int, bytes]]:
+    """Kind and value of each element; what is cut short at the end is none."""
+    found = []
+    while len(header) >= 2 and len(header) >= 2 + header[1]:
+        found.append((header[0], header[2 : 2 + header[1]]))
+        header = header[2 + header[1] :]
+    return found
+
+
+def _find_part(elements: list[tuple[int, bytes]]) -> Part | None:
+    """The last one told counts (9.2.3.24); impossible parts are no parts."""
+    for kind, value in reversed(elements):
         if (kind, len(value)) in ((JOINED, 3), (JOINED_WIDE, 4)):
-            part = Part(int.from_bytes(value[:-2], "big"), value[-2], value[-1])
+            part = Part(int.from_bytes(value[:-2], "big"), value[-2], value[-1], kind == JOINED_WIDE)
             return part if 1 <= part.number <= part.total else None
     return None
+
+
+def _find_language(elements: list[tuple[int, bytes]], wanted: int) -> int:
+    """The number of a national table, 0 for the default one."""
+    return next((value[0] for kind, value in reversed(elements) if kind == wanted and len(value) == 1), 0)
 
 
 def alphabet_of(coding: int) -> Alphabet:
@@ -340,6 +360,12 @@ def alphabet_of(coding: int) -> Alphabet:
     if coding & 0xF0 == 0xE0:
         return "ucs2"
     return "octets" if coding & 0xF4 == 0xF4 else "gsm7"
+
+
+def is_flash(coding: int) -> bool:
+    """TP-DCS → class 0, in the groups that have classes (3GPP 23.038, 4)."""
+    has_class = coding & 0x90 == 0x10 or coding & 0xF0 == 0xF0
+    return has_class and coding & 0x03 == 0
 
 
 def _encode_validity(minutes: int) -> int:

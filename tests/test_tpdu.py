@@ -18,10 +18,12 @@ from edge.tpdu import (
     encode_deliver,
     encode_report,
     encode_submit,
+    is_flash,
+    join_pieces,
     join_text,
 )
 from edge.values import gsm7
-from edge.values.sms_text import count_segments, cut, simplify
+from edge.values.sms_text import count_segments, cut, forcing, simplify, transliterate
 
 ASHA = "254712345678"
 NAIROBI = timezone(timedelta(hours=3))
@@ -72,7 +74,7 @@ def test_received_texts_are_read(pdu: str, sender: str, text: str, sent_at: date
 
 def test_a_wide_reference_costs_no_letter() -> None:
     first, second = (decode_deliver(pdu).content for pdu in WIDE_REFERENCE)
-    assert (first.part, second.part) == (Part(0x1234, 2, 1), Part(0x1234, 2, 2))
+    assert (first.part, second.part) == (Part(0x1234, 2, 1, True), Part(0x1234, 2, 2, True))
     assert join_text([first, second]) == "Rapport long " * 13
 
 
@@ -117,6 +119,32 @@ def test_validity_rounds_up_to_a_step_there_is(minutes: int, octet: str) -> None
     (pdu,) = encode_submit(ASHA, "x", validity_minutes=minutes)
     assert pdu.hex[26:28] == octet
     assert (decode_submit(pdu.hex).validity_minutes or 0) >= min(minutes, 635040)
+
+
+@pytest.mark.parametrize(("text", "coding"), [("x", "10"), ("ê", "18")])
+def test_a_flash_is_of_class_0(text: str, coding: str) -> None:
+    (pdu,) = encode_submit(ASHA, text, flash=True)
+    assert pdu.hex[24:26] == coding
+    assert decode_submit(pdu.hex).is_flash and not decode_submit(encode_submit(ASHA, text)[0].hex).is_flash
+    assert decode_deliver(encode_deliver("MPESA", text, LAST_MINUTE, flash=True)[0].hex).is_flash
+
+
+@pytest.mark.parametrize(
+    ("coding", "flash"),
+    [(0x00, False), (0x10, True), (0x18, True), (0x11, False), (0x50, True), (0xF0, True), (0xF4, True), (0xF1, False),
+     (0xC0, False), (0xE0, False), (0x90, False)],
+)  # fmt: skip
+def test_only_class_0_is_a_flash(coding: int, flash: bool) -> None:
+    assert is_flash(coding) is flash
+
+
+@pytest.mark.parametrize(("letter", "among_many"), [("x", 152), ("ê", 66)])
+def test_a_wide_reference_joins_parts_that_hold_one_letter_less(letter: str, among_many: int) -> None:
+    pdus = encode_submit(ASHA, letter * 2 * among_many, reference=0x1234, wide_reference=True)
+    contents = [decode_submit(pdu.hex).content for pdu in pdus]
+    assert [content.part for content in contents] == [Part(0x1234, 2, 1, True), Part(0x1234, 2, 2, True)]
+    assert join_text(contents) == letter * 2 * among_many
+    assert len(encode_submit(ASHA, letter * (2 * among_many + 1), wide_reference=True)) == 3
 
 
 def test_a_report_is_asked_for_in_each_segment() -> None:
@@ -165,6 +193,26 @@ def test_plain_quotes_and_dashes_keep_a_text_cheap() -> None:
     curly = "“Karibu” – it’s yours… cafe\u0301"
     assert simplify(curly) == "\"Karibu\" - it's yours... café"
     assert (cut(curly).alphabet, cut(simplify(curly)).alphabet) == ("ucs2", "gsm7")
+
+
+@pytest.mark.parametrize(
+    ("text", "alphabet", "segments"),
+    [("a" * 160, "gsm7", 1), ("a" * 161, "gsm7", 2), ("€" * 80, "gsm7", 1), ("€" * 81, "gsm7", 2),
+     ("[" * 153, "gsm7", 3), ("😀" * 35, "ucs2", 1), ("😀" * 36, "ucs2", 2), ("Asante – karibu", "ucs2", 1)],
+)  # fmt: skip
+def test_the_table_that_is_checked_before_sending(text: str, alphabet: str, segments: int) -> None:
+    assert (cut(text).alphabet, count_segments(text)) == (alphabet, segments)
+
+
+def test_the_letters_that_make_a_text_dear_are_named_once_each() -> None:
+    assert forcing("Asante – karibu – 😀 é€") == ("–", "😀")
+    assert forcing(simplify("Asante – karibu")) == ()
+
+
+def test_letters_lose_their_marks_only_when_that_is_switched_on() -> None:
+    typed = "Le garçon a été à l’hôtel – cœur, naïve, Ş, \u200bمرحبا 😀"
+    assert transliterate(typed) == "Le garcon a été à l'hotel - coeur, naive, S, مرحبا 😀"
+    assert transliterate(typed, is_on=False) == typed
 
 
 @pytest.mark.parametrize(
@@ -223,14 +271,18 @@ unhurried = settings(deadline=None)
     text=st.one_of(texts, plain_texts),
     number=st.from_regex(r"[1-9][0-9]{6,14}", fullmatch=True),
     reference=st.integers(0, 70_000),
+    wide=st.booleans(),
+    flash=st.booleans(),
 )
-def test_whatever_is_submitted_is_read_back(text: str, number: str, reference: int) -> None:
-    submits = [decode_submit(pdu.hex) for pdu in encode_submit(number, text, reference=reference)]
-    assert {submit.number for submit in submits} == {number}
+def test_whatever_is_submitted_is_read_back(text: str, number: str, reference: int, wide: bool, flash: bool) -> None:
+    pdus = encode_submit(number, text, reference=reference, wide_reference=wide, flash=flash)
+    submits = [decode_submit(pdu.hex) for pdu in pdus]
+    assert {(submit.number, submit.is_flash) for submit in submits} == {(number, flash)}
     assert join_text(submit.content for submit in submits) == text
-    parts = [submit.content.part for submit in submits]
+    assert join_pieces(submit.content.piece for submit in submits) == text
+    parts, told = [submit.content.part for submit in submits], reference & (0xFFFF if wide else 0xFF)
     if len(submits) > 1:
-        assert parts == [Part(reference & 0xFF, len(submits), place) for place in range(1, len(submits) + 1)]
+        assert parts == [Part(told, len(submits), place, wide) for place in range(1, len(submits) + 1)]
     else:
         assert parts == [None]
 
@@ -241,6 +293,43 @@ def test_whatever_is_delivered_is_read_back(text: str, sender: str) -> None:
     delivers = [decode_deliver(pdu.hex) for pdu in encode_deliver(sender, text, LAST_MINUTE, reference=7)]
     assert {(each.sender, each.sent_at) for each in delivers} == {(sender, LAST_MINUTE)}
     assert join_text(each.content for each in delivers) == text
+
+
+stamps = st.datetimes(datetime(2000, 1, 2), datetime(2099, 12, 30), timezones=st.just(NAIROBI)).map(
+    lambda moment: moment.replace(microsecond=0)
+)
+
+
+@unhurried
+@given(
+    st.builds(
+        StatusReport, st.integers(0, 255), st.from_regex(r"\+?[1-9][0-9]{2,14}", fullmatch=True),
+        stamps, stamps, st.integers(0, 255),
+    )
+)  # fmt: skip
+def test_whatever_is_reported_is_read_back(report: StatusReport) -> None:
+    read = decode_report(encode_report(report).hex)
+    assert read.recipient.removeprefix("+") == report.recipient.removeprefix("+")
+    assert (read.reference, read.sent_at, read.done_at, read.status) == (
+        report.reference, report.sent_at, report.done_at, report.status,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("reference", "status"), [(256, 0), (-1, 0), (0, 256)])
+def test_a_report_has_one_octet_for_each_figure(reference: int, status: int) -> None:
+    with pytest.raises(BadInput):
+        encode_report(StatusReport(reference, ASHA, None, None, status))
+
+
+@unhurried
+@given(st.sampled_from([MPESA, EURO, *WIDE_REFERENCE, REPORT]), st.integers(0, 400), st.integers(1, 255))
+def test_a_genuine_pdu_with_one_wrong_octet_is_read_or_refused(pdu: str, place: int, wrong: int) -> None:
+    octets = bytearray.fromhex(pdu)
+    octets[place % len(octets)] ^= wrong
+    for decode in (decode_submit, decode_deliver, decode_report):
+        for length in (len(octets), len(octets) - 1, place % len(octets)):
+            with suppress(BadInput):
+                decode(octets[:length].hex())
 
 
 @unhurried

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from edge.values import gsm7_national
+
 ESCAPE = 0x1B
 BASIC = (
     "@£$¥èéùìòÇ\nØø\rÅå"
@@ -13,10 +15,7 @@ BASIC = (
     "¿abcdefghijklmno"
     "pqrstuvwxyzäöñüà"
 )
-EXTENSION = {
-    0x0A: "\f", 0x14: "^", 0x28: "{", 0x29: "}", 0x2F: "\\",
-    0x3C: "[", 0x3D: "~", 0x3E: "]", 0x40: "|", 0x65: "€",
-}  # fmt: skip
+EXTENSION = gsm7_national.SINGLE[gsm7_national.DEFAULT]
 _SEPTETS = {char: bytes([code]) for code, char in enumerate(BASIC) if code != ESCAPE}
 _SEPTETS |= {char: bytes([ESCAPE, code]) for code, char in EXTENSION.items()}
 
@@ -28,18 +27,40 @@ def to_septets(text: str) -> list[bytes] | None:
     return known if len(known) == len(units) else None
 
 
-def from_septets(septets: bytes) -> str:
-    """The text; an unknown extension reads as its basic character, a lone escape at the end as nothing."""
-    text, escaped = "", False
+def from_septets(septets: bytes, locking: int = 0, single: int = 0) -> str:
+    """The text, by the national tables of these languages, or the default ones.
+
+    An unknown extension reads as its basic character, a lone escape at the end as nothing.
+    """
+    basic = basic_table(locking)
+    text, escaped = [], False
     for code in septets:
         if escaped:
-            text += EXTENSION.get(code, " " if code == ESCAPE else BASIC[code])
+            text.append(escaped_as(basic[code], locking, single))
             escaped = False
         elif code == ESCAPE:
             escaped = True
         else:
-            text += BASIC[code]
-    return text
+            text.append(basic[code])
+    return "".join(text)
+
+
+def basic_table(locking: int) -> str:
+    """The 128 characters without an escape; the default ones for a language whose table is not known."""
+    return gsm7_national.LOCKING.get(locking, BASIC)
+
+
+def escaped_as(char: str, locking: int, single: int) -> str:
+    """What the character of the basic table means behind an escape."""
+    code = basic_table(locking).find(char)
+    if code == ESCAPE:
+        return " "  # an escape behind an escape is kept for tables yet to come (6.2.1.1)
+    return gsm7_national.SINGLE.get(single, EXTENSION).get(code, char)
+
+
+def ends_in_escape(septets: bytes) -> bool:
+    """Is the last one an escape whose other half is missing?"""
+    return (len(septets) - len(septets.rstrip(bytes([ESCAPE])))) % 2 == 1
 
 
 def pack(septets: Iterable[int], fill_bits: int = 0) -> bytes:

@@ -21,10 +21,21 @@ def read_msisdn(typed: str) -> str:
 
 
 def show_msisdn(msisdn: str) -> str:
-    """As people here write it: 0712 345 678."""
-    return f"0{msisdn[3:6]} {msisdn[6:9]} {msisdn[9:]}"
+    """As people here write it: 0712 345 678; a number from abroad with its plus."""
+    return f"0{msisdn[3:6]} {msisdn[6:9]} {msisdn[9:]}" if not _is_foreign(msisdn) else f"+{msisdn}"
+
+
+def local_msisdn(msisdn: str) -> str:
+    """The same without blanks: 0712345678, +447911123456."""
+    return f"0{msisdn[3:]}" if not _is_foreign(msisdn) else f"+{msisdn}"
 
 
 def mask_msisdn(msisdn: str) -> str:
     """For logs and lists: enough to recognise, too little to call."""
-    return f"0{msisdn[3:6]}•••{msisdn[-3:]}" if len(msisdn) >= 9 else "•••"
+    if len(msisdn) < 9:
+        return "•••"
+    return f"+{msisdn[:4]}•••{msisdn[-3:]}" if _is_foreign(msisdn) else f"0{msisdn[3:6]}•••{msisdn[-3:]}"
+
+
+def _is_foreign(msisdn: str) -> bool:
+    return len(msisdn) >= 9 and msisdn.isascii() and msisdn.isdigit() and not msisdn.startswith(("254", "0"))
