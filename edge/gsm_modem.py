@@ -1,27 +1,39 @@
 """The GSM modem: AT commands over a serial port, one conversation at a time."""
 
 import logging
-import re
+import math
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 
-from edge.errors import BadInput, Refused, Unconfirmed, Unreachable
-from edge.modem_line import CTRL_Z, Failed, Gone, Line, Silent
-from edge.modem_texts import StoredText, TextMemories, of_greeting, shown_text
-from edge.tpdu import Pdu, encode_submit
+from edge.errors import Away, BadInput, DeviceError, Refused
+from edge.modem_greeting import GREETING_S, Acquaintance
+from edge.modem_handover import Handover
+from edge.modem_line import Failed, Gone, Line, Overheard, Silent, StartedAnew
+from edge.modem_ports import PortFinder
+from edge.modem_resets import POWER, RADIO, REOPEN, RESTART, USB, ResetLadder, Step
+from edge.modem_texts import Fill, StoredText, TextMemories, of_greeting, read_report, shown_text
+from edge.modem_ussd import dial
+from edge.tpdu import StatusReport, encode_submit
 from edge.values import at_words
-from edge.values.cms_errors import explain, is_doubtful, is_permanent
+from edge.values.cms_errors import explain
+from edge.values.ussd import UssdAnswer
 
 log = logging.getLogger("edge.modem")
 
-SIM_BUSY_S, SIM_PAUSE_S, TURN_PAUSE_S = 30.0, 0.5, 0.2
-# The modem's own patience ends after 35 to 45 s (TR1M, 3GPP 24.011): an error this late is not the network's word.
-DOUBTFUL_AFTER_S = 30.0
-ROUTE_NEW_TEXTS = ("2,1,0,1,0", "2,1,0,2,0", "1,1,0,1,0", "2,1,0,0,0", "2,1")  # the first that it accepts
-QUIRKS = {"huawei": ("AT^CURC=0",)}  # by maker: fewer lines nobody asked for
+TURN_PAUSE_S, BABBLE_PAUSE_S, ABSENT_PAUSE_S = 0.2, 0.05, 1.0
+REOPEN_PAUSE_S, RADIO_S = 1.0, 15.0
+CONVERSATION_S = 90.0  # a greeting included
+READING_S = 110.0  # a list that hangs, and then slot by slot
+MOST_REPORTS = 500
+NEARLY_FULL = 0.8  # of a memory for texts
+WEAK_DBM = -99  # under +CSQ 8 texts begin to fail
+Power = Callable[[str, str], str]  # port, step → what was done
 
 
 @dataclass(frozen=True)
@@ -35,90 +47,178 @@ class ModemStatus:
     operator: str
     signal_dbm: int | None
     sim: str
+    registration: str = "unknown"  # home, roaming, searching, denied …
+    revision: str = ""
+    family: str = ""
+    iccid: str = ""
+    imsi: str = ""
+    smsc: str = ""
+    network_time: datetime | None = None  # a hint: the modem's own clock, as the network set it
+    port: str = ""
+    memories: tuple[Fill, ...] = ()
+    is_full: bool = False  # it said that it has no room for texts
+    resets: str = ""  # what the reset ladder did in the last hour
+
+    @property
+    def trouble(self) -> str:
+        """Why no text could leave, in words; empty when one could."""
+        if self.sim != "ready":
+            return f"the SIM is not ready: {self.sim}"
+        return "" if self.registered else f"the SIM is not registered on a network: {self.registration}"
+
+    @property
+    def summary(self) -> str:
+        """Network and signal in one line."""
+        signal = "unknown" if self.signal_dbm is None else f"{self.signal_dbm} dBm"
+        return f"{self.operator or self.registration}, signal {signal}"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What will go wrong later: of a full memory the message centre holds texts back, and drops them after days."""
+        words = [
+            f"memory {fill.memory} is nearly full: {fill.used} of {fill.room} texts"
+            for fill in self.memories if fill.used >= NEARLY_FULL * fill.room
+        ]  # fmt: skip
+        if self.sim == "ready" and not self.smsc:
+            words.append("the SIM knows no message centre: texts will be refused with 330")
+        if self.signal_dbm is not None and self.signal_dbm <= WEAK_DBM:
+            words.append("the signal is weak")
+        return (*words, *([f"in the last hour: {self.resets}"] if self.resets else []))
+
+
+@dataclass
+class _Card:
+    """What does not change between two greetings."""
+
+    greeting: int = -1
+    told: dict[str, str] = field(default_factory=dict)
 
 
 class Modem:
-    """One modem; threads take turns. Opened when first used, opened again after it was pulled out."""
+    """One modem; threads take turns. Opened when first used, opened again after it was pulled out.
+
+    Every call ends: after `turn_timeout_s` for its turn, GREETING_S for a modem that has to be met anew, and its own
+    time (a text: `submit_timeout_s` and a prompt each segment; USSD: what it was given; reading READING_S; the others
+    are over after CONVERSATION_S, the greeting included). `port`: a path, or "auto" to look for it. `pin_guard`: a
+    file that remembers a refused PIN. `power`: what may be done to the USB device.
+    """
 
     def __init__(
-        self,
-        port: str,
-        baud: int = 115200,
-        pin: str = "",
-        quirks: str = "auto",
-        *,
-        submit_timeout_s: float = 120.0,
-        answer_timeout_s: float = 10.0,
-        turn_timeout_s: float = 30.0,
-    ) -> None:
-        self._port, self._baud = port, baud
-        self._pin, self._pin_spent = pin, False
-        self._quirks = quirks
+        self, port: str, baud: int = 115200, pin: str = "", quirks: str = "auto", *,
+        submit_timeout_s: float = 120.0, answer_timeout_s: float = 10.0, turn_timeout_s: float = 30.0,
+        resets: bool = True, pin_guard: Path | None = None, power: Power | None = None,
+        finder: PortFinder | None = None, ladder: ResetLadder | None = None,
+    ) -> None:  # fmt: skip
+        self._finder = finder or PortFinder(port, baud)
         self._submit_timeout_s, self._answer_timeout_s = submit_timeout_s, answer_timeout_s
         self._turn_timeout_s = turn_timeout_s
         self._lock = threading.Lock()
         self._line: Line | None = None
-        self._manufacturer = self._model = self._imei = ""
-        self._sim = "unknown"
-        self._is_registered = False
-        self._greeted = 0  # how often
+        self._port = ""
+        self._who = Acquaintance(pin, quirks, answer_timeout_s, pin_guard)
         self._memories = TextMemories(answer_timeout_s, self._greet)
-        self._shown: list[str] = []  # PDUs of texts that stand in no memory
+        self._handover = Handover(answer_timeout_s)
+        self._ladder = ladder or ResetLadder(resets=resets, has_power=power is not None)
+        self._power = power
+        self._overheard = Overheard()
+        self._reports: deque[StatusReport] = deque(maxlen=MOST_REPORTS)
+        self._card = _Card()
         self._reference = int(time.time())  # starts elsewhere after each restart, so that old parts find no new mates
+        self.trouble = ""  # why no text could leave when last tried; empty when one could
 
-    def send_sms(self, msisdn: str, text: str) -> tuple[int, ...]:
+    def send_sms(
+        self, msisdn: str, text: str, *, report: bool = False, flash: bool = False, validity_minutes: int = 1440
+    ) -> tuple[int, ...]:
         """Hand every segment to the network and return its message references.
 
-        `msisdn`: ASCII digits, international without plus. Unreachable: nothing was sent. Refused: the number, the
-        text or the network's final no. Unconfirmed: some of it is out, or may be.
+        `msisdn`: ASCII digits, international without plus. `report`: the network is to tell what becomes of it, see
+        `take_reports`. Away: the modem, its SIM or its network is not there. Unreachable: nothing was sent. Refused:
+        the number, the text or the network's final no. Unconfirmed: some of it is out, or may be.
         """
         self._reference += 1
         try:
-            pdus = encode_submit(msisdn, text, reference=self._reference)
+            pdus = encode_submit(
+                msisdn, text, reference=self._reference, report=report, flash=flash, validity_minutes=validity_minutes
+            )
         except BadInput as reason:
             raise Refused(str(reason)) from None
         with self._conversation() as line:
             self._require_network(line)
-            # Cheap, and a modem that restarted unheard would take the PDU for the words of a text.
-            line.ask("AT+CMGF=0", self._answer_timeout_s)
-            if len(pdus) > 1:
-                line.try_to("AT+CMMS=2", self._answer_timeout_s)  # keeps the radio link between segments
-            return self._submit_all(line, pdus)
+            line.until = math.inf  # each segment has its own time
+            timeout_s = min(self._submit_timeout_s, self._who.family.submit_timeout_s)
+            try:
+                try:
+                    return self._handover.submit_all(line, pdus, timeout_s)
+                except StartedAnew:
+                    line.until = time.monotonic() + GREETING_S
+                    self._greet(line)
+                    self._require_network(line)
+                    line.until = math.inf
+                    return self._handover.submit_all(line, pdus, timeout_s)
+            except StartedAnew:
+                raise Away("the modem starts anew again and again") from None
+            except DeviceError:
+                self._who.forget()  # perhaps no longer as we knew it
+                raise
+
+    def ussd(self, code: str, timeout_s: float = 45.0) -> UssdAnswer:
+        """Dial a code such as `*144#`. Refused: it is none, or the modem won't. Unconfirmed: no answer in time."""
+        with self._conversation(GREETING_S + timeout_s) as line:
+            self._require_network(line)
+            try:
+                return dial(line, code, self._who.family, timeout_s)
+            except BadInput as reason:
+                raise Refused(str(reason)) from None
+
+    def require_ready(self) -> None:
+        """Away unless a text could leave now; quick."""
+        with self._conversation() as line:
+            self._who.is_registered = False
+            self._require_network(line)
 
     def status(self) -> ModemStatus:
-        """Ask for network, signal and SIM; Unreachable when the modem does not answer."""
+        """Ask for network, signal and SIM; Away when the modem does not answer."""
         with self._conversation() as line:
-            if self._sim != "ready":
-                self._unlock_sim(line)
-            self._look_for_network(line)
+            who = self._who
+            if who.sim != "ready":
+                who.unlock_sim(line)
+            who.look_for_network(line)
+            self._note_network()
+            card = self._read_card(line)
             return ModemStatus(
-                self._manufacturer,
-                self._model,
-                self._imei,
-                self._is_registered,
-                at_words.read_operator(_first(line.try_to("AT+COPS?", self._answer_timeout_s))),
-                at_words.read_signal(_first(line.try_to("AT+CSQ", self._answer_timeout_s))),
-                self._sim,
-            )
+                who.manufacturer, who.model, who.imei, who.is_registered,
+                at_words.read_operator(self._tell(line, "AT+COPS?")), at_words.read_signal(self._tell(line, "AT+CSQ")),
+                who.sim, who.registration, card["AT+CGMR"], who.family.name,
+                at_words.read_iccid(card[who.family.iccid]), card["AT+CIMI"], at_words.read_operator(card["AT+CSCA?"]),
+                at_words.read_clock(self._tell(line, "AT+CCLK?")), self._port,
+                self._memories.fills(line) if who.sim == "ready" else (), self._overheard.is_full, self._ladder.tell(),
+            )  # fmt: skip
+
+    @property
+    def has_news(self) -> bool:
+        """Did it say that a text came?"""
+        return self._overheard.has_news
 
     def has_texts(self) -> bool:
-        """Is there anything to read? Quick, and changes nothing; Unreachable when the modem or its SIM is not there."""
+        """Is there a text or a report to read? Quick, and changes nothing; Away when modem or SIM is not there."""
         with self._conversation() as line:
-            self._require_sim(line)
-            line.has_news = False
-            return self._memories.has_texts(line) or bool(self._shown)
+            self._who.require_sim(line)
+            self._overheard.has_news = False
+            found = self._memories.has_texts(line)
+            self._overheard.is_full = self._overheard.is_full and found
+            return found or bool(self._overheard.shown) or self._has_reports()
 
     def read_texts(self) -> list[StoredText]:
         """Every received text there is; they stay where they are until `delete_texts`.
 
         One whose PDU makes no sense has no `deliver`. Unreachable: nothing was read, nothing is lost.
         """
-        with self._conversation() as line:
-            self._require_sim(line)
-            line.has_news = False
+        with self._conversation(GREETING_S + READING_S) as line:
+            self._who.require_sim(line)
+            self._overheard.has_news = False
             line.ask("AT+CMGF=0", self._answer_timeout_s)
-            found = self._memories.read(line) + [shown_text(pdu) for pdu in self._shown]
-            return of_greeting(found, self._greeted)
+            found = self._memories.read(line) + [shown_text(pdu) for pdu in self._overheard.shown]
+            return of_greeting(found, self._who.greeted)
 
     def delete_texts(self, texts: Iterable[StoredText]) -> int:
         """Empty the slots of these texts, which are in safe keeping; returns how many the modem would not empty.
@@ -126,27 +226,51 @@ class Modem:
         Texts from before the modem was pulled out or restarted are left alone: they are read again.
         """
         texts = list(texts)
-        with self._conversation() as line:
+        with self._conversation(GREETING_S + READING_S) as line:
             shown = {text.pdu for text in texts if not text.memory and text.index < 0}
-            self._shown[:] = [pdu for pdu in self._shown if pdu not in shown]
-            current = [text for text in texts if text.index >= 0 and text.greeting == self._greeted]
+            self._overheard.shown[:] = [pdu for pdu in self._overheard.shown if pdu not in shown]
+            current = [text for text in texts if text.index >= 0 and text.greeting == self._who.greeted]
             return self._memories.delete(line, current)
 
+    def take_reports(self) -> list[StatusReport]:
+        """The delivery reports that came, each once; `give_back_reports` what could not be kept."""
+        heard = self._overheard
+        if heard.stored_reports:
+            with self._conversation(GREETING_S + READING_S) as line:
+                self._who.require_sim(line)
+                while heard.stored_reports:
+                    self._reports.extend(self._memories.take_reports(line, *heard.stored_reports[0]))
+                    heard.stored_reports.popleft()
+        found: list[StatusReport] = []
+        while self._reports:
+            found.append(self._reports.popleft())
+        while heard.reports:
+            report = read_report(heard.reports.popleft())
+            found += [] if report is None else [report]
+        return list(dict.fromkeys(found))
+
+    def give_back_reports(self, reports: Sequence[StatusReport]) -> None:
+        """They could not be written down: they are taken once more."""
+        self._reports.extend(reports)
+
     def wait_for_news(self, timeout_s: float) -> bool:
-        """Wait until the modem says that a text came, at most so long; takes no turn, and opens nothing."""
-        line = self._line
-        if line is None or line.is_strange:
-            time.sleep(timeout_s)
-            return False
-        if not line.has_news and line.wait(timeout_s):
-            if not self._lock.acquire(blocking=False):
-                time.sleep(TURN_PAUSE_S)  # whoever has the turn hears it
-                return line.has_news
-            try:
-                self._listen()
-            finally:
-                self._lock.release()
-        return line.has_news
+        """Wait until the modem says that a text or a report came, at most so long; takes no turn, opens nothing."""
+        until = time.monotonic() + timeout_s
+        while not self._overheard.is_worth_a_look and (left_s := until - time.monotonic()) > 0:
+            line = self._line
+            if line is None or line.is_strange:
+                time.sleep(min(left_s, ABSENT_PAUSE_S))
+            elif line.wait(left_s):
+                if not self._lock.acquire(blocking=False):
+                    time.sleep(min(left_s, TURN_PAUSE_S))  # whoever has the turn hears it
+                    continue
+                try:
+                    self._listen()
+                finally:
+                    self._lock.release()
+                if not self._overheard.is_worth_a_look:
+                    time.sleep(min(left_s, BABBLE_PAUSE_S))  # a port that babbles shall not keep us running
+        return self._overheard.is_worth_a_look
 
     def close(self) -> None:
         """Let go of the port; the next call opens it again."""
@@ -159,32 +283,52 @@ class Modem:
     # One conversation: whoever has the lock has the modem.
 
     @contextmanager
-    def _conversation(self) -> Iterator[Line]:
+    def _conversation(self, limit_s: float = 0.0) -> Iterator[Line]:
+        """Ends after CONVERSATION_S unless another limit is given."""
         if not self._lock.acquire(timeout=self._turn_timeout_s):
-            raise Unreachable("the modem is busy with something else")
+            raise Away("the modem is busy with something else")
         try:
-            yield self._open()
+            yield self._open(limit_s or CONVERSATION_S)
+            self._ladder.note_answer()
         except Gone as reason:
-            self._hang_up()
-            raise Unreachable(f"no modem at {self._port}: {reason}") from None
+            raise self._away(f"no modem at {self._finder.place}: {reason}") from None
         except Silent as reason:
-            raise Unreachable(f"the modem does not answer: {reason}") from None
+            self._ladder.note_trouble("deaf")
+            raise self._away(f"the modem does not answer: {reason}") from None
         except Failed as reason:
-            raise Unreachable(explain(str(reason))) from None
+            raise self._away(explain(str(reason))) from None
+        except Away as reason:
+            raise self._away(str(reason)) from None
         finally:
+            if self._line is not None and not self._line.is_gone:
+                self._line.hear_out()
+            else:
+                self._hang_up()  # at once: while we hold the old port, the modem can't come back under its name
+                self._ladder.note_no_port()
             self._lock.release()
 
-    def _open(self) -> Line:
+    def _away(self, words: str) -> Away:
+        self.trouble = words
+        return Away(words)
+
+    def _open(self, limit_s: float) -> Line:
         """The line, greeted. One that was pulled out and put back meanwhile is simply opened again."""
         self._listen()
+        step = self._ladder.next_step(returns_from_restart=self._who.family.returns_from_restart)
+        if step is not None:
+            self._climb(step)
         if self._line is None:
-            self._line = Line(self._port, self._baud, self._shown)
+            with self._finder.opened(self._overheard) as (line, port):
+                self._line, self._port = line, port
+            self._ladder.note_port()
+        self._line.until = time.monotonic() + limit_s
         if self._line.is_strange:
             self._greet(self._line)
         return self._line
 
     def _listen(self) -> None:
         if self._line is not None:
+            self._line.until = math.inf
             try:
                 if self._line.listen():
                     self._line.is_strange = True  # an answer to nothing
@@ -195,135 +339,62 @@ class Modem:
         if self._line is not None:
             self._line.close()
         self._line = None
-        self._is_registered = False
-        self._sim = "unknown"
+        self._who.forget()
 
     def _greet(self, line: Line) -> None:
-        """Everything here is volatile, so it is said again after each opening, restart and time-out."""
-        limit_s = self._answer_timeout_s
-        self._is_registered = False
-        self._greeted += 1
         self._memories.forget()
-        line.wake(limit_s)
-        for command in ("ATE0", "ATV1", "AT+CMEE=1"):
-            line.try_to(command, limit_s)
-        self._manufacturer, self._model, self._imei = (
-            _first(line.try_to(command, limit_s)) for command in at_words.ANSWERED_BARE
-        )
-        self._unlock_sim(line)
-        if _first(line.try_to("AT+CFUN?", limit_s)) in ("0", "4"):
-            line.try_to("AT+CFUN=1", limit_s)
-        for command in ("AT+COPS=3,0", 'AT+CSCS="GSM"', "AT+CMGF=0"):
-            line.try_to(command, limit_s)
-        # Read only: a message centre that we rewrote would be ours to know, and it is the operator's.
-        if '""' in _first(line.try_to("AT+CSCA?", limit_s)):
-            log.warning("the SIM knows no message centre: texts will be refused with 330")
-        line.try_to("AT+CSMS=0", limit_s)
-        for routing in ROUTE_NEW_TEXTS:
-            if line.try_to(f"AT+CNMI={routing}", limit_s) is not None:
-                break
-        family = self._manufacturer.lower() if self._quirks == "auto" else self._quirks
-        for command in (command for maker, commands in QUIRKS.items() if maker in family for command in commands):
-            line.try_to(command, limit_s)
-        line.is_strange = False
-
-    def _unlock_sim(self, line: Line) -> None:
-        """Wait for a SIM that is still waking up; enter the PIN once and, once it was refused, never again."""
-        until = time.monotonic() + SIM_BUSY_S
-        is_entered = False
-        while True:
-            self._sim = self._ask_sim(line)
-            if self._sim == "SIM PIN" and not is_entered and self._may_enter_pin(line):
-                is_entered = self._enter_pin(line)
-            elif not (at_words.is_sim_busy(self._sim) or (is_entered and self._sim == "SIM PIN")):
-                return
-            if time.monotonic() > until:
-                return
-            line.listen(SIM_PAUSE_S)
-
-    def _ask_sim(self, line: Line) -> str:
-        try:
-            words = _first(line.ask("AT+CPIN?", self._answer_timeout_s)).upper()
-        except Failed as reason:
-            return str(reason)
-        if words != "READY":
-            return words or "unknown"
-        self._pin_spent = False
-        return "ready"
-
-    def _enter_pin(self, line: Line) -> bool:
-        self._pin_spent = True
-        taken = line.try_to(f'AT+CPIN="{self._pin}"', self._answer_timeout_s) is not None
-        if not taken:
-            log.error("the SIM refused its PIN; it is not tried again before the box restarts")
-        return taken
-
-    def _may_enter_pin(self, line: Line) -> bool:
-        """Three wrong tries lock the SIM, and a box that restarts would spend them all: the last two are left."""
-        if self._pin_spent or not re.fullmatch(r"[0-9]{4,8}", self._pin):
-            return False
-        tries = _first(line.try_to('AT+CPINR="SIM PIN"', self._answer_timeout_s)).split(",")
-        return len(tries) < 2 or tries[1].strip() not in ("0", "1", "2")
+        self._who.greet(line, self._port)
+        self._finder.note_imei(self._who.imei)
 
     def _require_network(self, line: Line) -> None:
-        self._require_sim(line)
-        if not self._is_registered:
-            self._look_for_network(line)
-        if not self._is_registered:
-            raise Unreachable("the SIM is not registered on a network")
-
-    def _require_sim(self, line: Line) -> None:
-        if self._sim != "ready":
-            self._unlock_sim(line)
-        if self._sim != "ready":
-            cure = "; set [modem] pin, or switch its PIN off in a phone" if self._sim == "SIM PIN" else ""
-            raise Unreachable(f"the SIM is not ready: {self._sim}{cure}")
-
-    def _look_for_network(self, line: Line) -> None:
-        answers = (line.try_to(command, self._answer_timeout_s) for command in ("AT+CREG?", "AT+CEREG?"))
-        self._is_registered = any(at_words.is_registered(_first(answer)) for answer in answers)
-
-    # Handing over.
-
-    def _submit_all(self, line: Line, pdus: tuple[Pdu, ...]) -> tuple[int, ...]:
-        """Back to back: an operator may drop the rest of a text whose segments come late."""
-        references: list[int] = []
-        for pdu in pdus:
-            try:
-                references.append(self._submit(line, pdu))
-            except (Unreachable, Refused, Gone, Silent) as reason:
-                self._sim, self._is_registered = "unknown", False  # perhaps no longer as we knew them
-                if not references:
-                    raise
-                raise Unconfirmed(f"{len(references)} of {len(pdus)} segments were sent, then: {reason}") from None
-        return tuple(references)
-
-    def _submit(self, line: Line, pdu: Pdu) -> int:
-        """One segment. Until the Ctrl-Z leaves us nothing can be sent; from then on it may have been."""
         try:
-            line.ask_for_prompt(f"AT+CMGS={pdu.length}", self._answer_timeout_s)
-        except Failed as reason:
-            raise _rejection(str(reason)) from None
-        line.write(pdu.hex.encode("ascii"))
-        handed_over = time.monotonic()
-        try:
-            line.write(CTRL_Z)
-            return line.read_reference(self._submit_timeout_s)
-        except Failed as reason:
-            waited_s = time.monotonic() - handed_over
-            if waited_s > min(DOUBTFUL_AFTER_S, self._submit_timeout_s / 4) and is_doubtful(str(reason)):
-                raise Unconfirmed(f"{explain(str(reason))} after {waited_s:.0f} s") from None
-            raise _rejection(str(reason)) from None
-        except Silent as reason:
-            raise Unconfirmed(f"handed over, but {reason}") from None
-        except Gone as reason:
+            self._who.require_network(line)
+        finally:
+            self._note_network()
+        self.trouble = ""
+
+    def _note_network(self) -> None:
+        """Without a SIM there is no network, and no reset helps."""
+        if self._who.is_registered:
+            self.trouble = ""
+            self._ladder.note_health()
+        elif self._who.sim == "ready":
+            self._ladder.note_trouble("offline")
+
+    def _climb(self, step: Step) -> None:
+        """One step of the ladder. Away: it now has to come back by itself."""
+        line, port = self._line, self._port
+        if step is RADIO and line is not None:
+            line.until = time.monotonic() + GREETING_S
+            line.wake(self._answer_timeout_s)
+            for command in ("AT+CFUN=4", "AT+CFUN=1"):
+                line.try_to(command, RADIO_S)
+            line.is_strange = True
+        elif step is RESTART and line is not None:
+            line.write(b"AT+CFUN=1,1\r")
             self._hang_up()
-            raise Unconfirmed(f"handed over, then the modem vanished: {reason}") from None
+            raise Away("the modem was told to restart")
+        elif step is REOPEN:
+            self._hang_up()
+            time.sleep(REOPEN_PAUSE_S)
+        elif step in (USB, POWER) and self._power is not None:
+            self._hang_up()
+            raise Away(f"{step.words}: {self._power(port, step.name)}")
 
+    # What it tells.
 
-def _rejection(words: str) -> Refused | Unreachable:
-    return Refused(explain(words)) if is_permanent(words) else Unreachable(explain(words))
+    def _read_card(self, line: Line) -> dict[str, str]:
+        """Asked once an acquaintance. The message centre is never rewritten: it is the operator's."""
+        if self._card.greeting != self._who.greeted or not self._card.told.get("AT+CIMI"):
+            commands = ("AT+CGMR", "AT+CIMI", "AT+CSCA?", self._who.family.iccid)
+            self._card = _Card(self._who.greeted, {command: self._tell(line, command) for command in commands})
+            if '""' in self._card.told["AT+CSCA?"]:
+                log.warning("the SIM knows no message centre: texts will be refused with 330")
+        return self._card.told
 
+    def _has_reports(self) -> bool:
+        return bool(self._reports or self._overheard.reports or self._overheard.stored_reports)
 
-def _first(answer: list[str] | None) -> str:
-    return answer[0] if answer else ""
+    def _tell(self, line: Line, command: str) -> str:
+        told = line.try_to(command, self._answer_timeout_s)
+        return told[0] if told else ""

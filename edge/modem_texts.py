@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from edge.errors import BadInput
 from edge.modem_line import Failed, Line, Silent
-from edge.tpdu import Deliver, decode_deliver
+from edge.tpdu import Deliver, StatusReport, decode_deliver, decode_report
 from edge.values import at_words
 from edge.values.cms_errors import cms_code
 
@@ -16,18 +16,32 @@ LIST_S = 30.0  # some Huawei sticks never end the list when a slot is damaged (g
 USUAL_SLOTS = 50
 MOST_HANGS = 3
 NO_SUCH_SLOT = 321
+REPORTS = "SR"  # the memory of delivery reports
 OUTGOING = ("2", "3")  # drafts and sent texts are somebody else's
 
 
 @dataclass(frozen=True)
 class StoredText:
-    """A received text where it stands. `deliver` is None when its PDU can't be read; `pdu` is kept as it came."""
+    """A received text where it stands. `deliver` is None when its PDU can't be read; `pdu` is kept as it came.
+
+    `report`: it is no text but a delivery report, which some modems store among the texts.
+    """
 
     memory: str  # empty: the modem showed it and stored it nowhere
     index: int
     pdu: str
     deliver: Deliver | None
     greeting: int = 0  # which acquaintance with the modem it is of: slots mean nothing after another
+    report: StatusReport | None = None
+
+
+@dataclass(frozen=True)
+class Fill:
+    """How many entries a memory holds, of how many it could."""
+
+    memory: str
+    used: int
+    room: int
 
 
 class TextMemories:
@@ -84,6 +98,45 @@ class TextMemories:
                     refused += 1
         return refused
 
+    def take_reports(self, line: Line, memory: str, index: int) -> list[StatusReport]:
+        """The delivery report that was announced there, with all its like, deleted; none where it can't be read.
+
+        Where it is said to stand is often wrong: Quectel says "SM" of what stands in SR.
+        """
+        for name in dict.fromkeys((REPORTS, memory)):
+            try:
+                line.ask(f'AT+CPMS="{name}"', self._answer_s)
+                found = self._reports_at(line, index)
+                if found and name == REPORTS:
+                    found |= self._all_reports(line)
+            except Failed as reason:
+                log.debug("reports in %s: %s", name, reason)
+                continue
+            for slot in found:
+                line.try_to(f"AT+CMGD={slot}", self._answer_s)
+            if found:
+                return list(found.values())
+        return []
+
+    def _reports_at(self, line: Line, index: int) -> dict[int, StatusReport]:
+        told = [read_report(pdu) for _, pdu in line.ask_for_texts(f"AT+CMGR={index}", self._answer_s)]
+        return {index: told[0]} if told and told[0] is not None else {}
+
+    def _all_reports(self, line: Line) -> dict[int, StatusReport]:
+        """Those that nobody heard announced take their room for ever."""
+        try:
+            listed = line.ask_for_texts("AT+CMGL=4", LIST_S)
+        except Failed as reason:
+            log.debug("AT+CMGL of reports: %s", reason)
+            return {}
+        found = ((header.split(",")[0].strip(), read_report(pdu)) for header, pdu in listed)
+        return {int(slot): report for slot, report in found if report is not None and slot.isdecimal()}
+
+    def fills(self, line: Line) -> tuple["Fill", ...]:
+        """How full each memory is."""
+        found = ((name, self._select(line, name)) for name in self._known(line))
+        return tuple(Fill(name, *fill) for name, fill in found if fill is not None and fill[1] > 0)
+
     def _known(self, line: Line) -> tuple[str, ...]:
         if not self._names:
             told = line.try_to("AT+CPMS=?", self._answer_s)
@@ -118,7 +171,7 @@ class TextMemories:
 
     def _second_look(self, line: Line, text: StoredText) -> StoredText:
         """A character may have been lost on the line; what is unreadable twice is unreadable."""
-        if text.deliver is not None:
+        if text.deliver is not None or text.report is not None:
             return text
         try:
             again = self._read_slot(line, text.memory, text.index)
@@ -185,4 +238,12 @@ def _text(name: str, index: int, pdu: str) -> StoredText:
     try:
         return StoredText(name, index, pdu, decode_deliver(pdu))
     except BadInput:
-        return StoredText(name, index, pdu, None)
+        return StoredText(name, index, pdu, None, report=read_report(pdu))
+
+
+def read_report(pdu: str) -> StatusReport | None:
+    """None when it is no delivery report."""
+    try:
+        return decode_report(pdu)
+    except BadInput:
+        return None

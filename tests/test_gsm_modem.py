@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edge.errors import Refused, Unconfirmed, Unreachable
+from edge.errors import Away, DeviceError, Refused, Unconfirmed, Unreachable
 from edge.gsm_modem import Modem
 from edge.simulators.modem import ModemSimulator
 
@@ -94,7 +94,7 @@ def test_a_text_is_never_a_command(stick: ModemSimulator, modem: Modem, text: st
     known = len(stick.commands)
     modem.send_sms(JUMA, text)
     assert texts(stick) == [(ASHA, "before"), (JUMA, text)]
-    assert [command.split("=")[0] for command in list(stick.commands)[known:]] == ["AT+CMGF", "AT+CMGS"]
+    assert [command.split("=")[0] for command in list(stick.commands)[known:]] == ["AT+CMGS"]
 
 
 @pytest.mark.parametrize(
@@ -183,22 +183,69 @@ def test_a_final_no_is_refused(stick: ModemSimulator, modem: Modem) -> None:
         stick.next_cms_errors.append(code)
         with pytest.raises(Refused, match=rf"\+CMS ERROR: {code}\b"):
             modem.send_sms(ASHA, SALE)
+        modem.send_sms(ASHA, SALE)
 
 
-FOR_NOW = (
-    17, 21, 22, 27, 38, 41, 42, 47, 69, 81, 95, 96, 111, 127, 192, 194, 208, 209, 211, 300, 301, 302, 310, 311,
-    312, 313, 314, 315, 316, 320, 322, 330, 331, 332, 500, 512, 515, "+CMS ERROR:321", "ERROR", "+CME ERROR: 14",
-    "+CMS ERROR: Network out of order", "COMMAND NOT SUPPORT", "TOO MANY PARAMETERS",
-)  # fmt: skip
-
-
-def test_a_no_for_now_may_be_tried_again(stick: ModemSimulator, modem: Modem) -> None:
-    for code in FOR_NOW:
-        stick.next_cms_errors.append(code)
-        with pytest.raises(Unreachable) as told:
+def test_one_text_after_another_refused_to_this_sim_is_the_sims_trouble(stick: ModemSimulator, modem: Modem) -> None:
+    stick.next_cms_errors.extend([50, 21, 50, 50, None, 50])
+    for expected in (Refused, Unreachable, Away, Away):
+        with pytest.raises(expected) as told:
             modem.send_sms(ASHA, SALE)
-        assert str(told.value).startswith(code if isinstance(code, str) else f"+CMS ERROR: {code}")
-        assert len(modem.send_sms(ASHA, SALE)) == 1
+        assert isinstance(told.value, Away) == (expected is Away)
+    modem.send_sms(ASHA, SALE)
+    with pytest.raises(Refused):
+        modem.send_sms(ASHA, SALE)
+
+
+LATER = (
+    17, 21, 22, 27, 38, 41, 42, 47, 69, 81, 95, 96, 111, 127, 192, 194, "+CMS ERROR: Network out of order",
+    "COMMAND NOT SUPPORT", "TOO MANY PARAMETERS",
+)  # fmt: skip
+ITSELF = (208, 209, 211, 301, 302, 310, 311, 312, 313, 314, 315, 316, 320, 322, 330, 331, 515, "+CME ERROR: 14",
+          "+CMS ERROR: no network service")  # fmt: skip
+NOBODY_KNOWS = (300, 332, 500, 512, 999, "+CMS ERROR:321", "ERROR", "+CME ERROR: 100", "+CMS ERROR: something else")
+
+
+@pytest.mark.parametrize("code", LATER)
+def test_a_no_for_now_may_be_tried_again(stick: ModemSimulator, modem: Modem, code: int | str) -> None:
+    assert after(stick, modem, code) is Unreachable
+    assert len(modem.send_sms(ASHA, SALE)) == 1
+
+
+@pytest.mark.parametrize("code", ITSELF)
+def test_what_is_the_modems_own_trouble_spends_no_try_of_the_text(
+    stick: ModemSimulator, modem: Modem, code: int | str
+) -> None:
+    assert after(stick, modem, code) is Away
+    assert modem.trouble
+    assert len(modem.send_sms(ASHA, SALE)) == 1
+    assert not modem.trouble
+
+
+@pytest.mark.parametrize("code", NOBODY_KNOWS)
+def test_an_error_that_does_not_say_who_said_no_is_a_question_however_quick(
+    stick: ModemSimulator, modem: Modem, code: int | str
+) -> None:
+    assert after(stick, modem, code) is Unconfirmed
+    assert len(modem.send_sms(JUMA, SALE)) == 1
+
+
+def after(stick: ModemSimulator, modem: Modem, code: int | str) -> type[Exception]:
+    """How the driver takes this answer to a text."""
+    stick.next_cms_errors.append(code)
+    with pytest.raises(DeviceError) as told:
+        modem.send_sms(ASHA, SALE)
+    assert str(told.value).startswith(code if isinstance(code, str) else f"+CMS ERROR: {code}")
+    return type(told.value)
+
+
+def test_an_error_though_the_network_has_it_is_never_answered_by_sending_again(
+    stick: ModemSimulator, modem: Modem
+) -> None:
+    stick.faults.put("error-though-sent", texts=1, code=500)
+    with pytest.raises(Unconfirmed, match="500"):
+        modem.send_sms(ASHA, SALE)
+    assert texts(stick) == [(ASHA, SALE)]
 
 
 def test_the_owner_reads_the_modems_words_and_their_meaning(stick: ModemSimulator, modem: Modem) -> None:
@@ -208,7 +255,7 @@ def test_the_owner_reads_the_modems_words_and_their_meaning(stick: ModemSimulato
     assert str(told.value) == "+CMS ERROR: 38 (network out of order)"
 
 
-@pytest.mark.parametrize("error", [332, 500, "ERROR"])
+@pytest.mark.parametrize("error", [332, 500, "ERROR", 38, 41, 331])
 def test_a_network_error_after_a_long_wait_is_unconfirmed(stick: ModemSimulator, error: int | str) -> None:
     stick.cms_error, stick.delay_s = error, 1.0
     modem = open_modem(stick, submit_timeout_s=3.0)
@@ -217,16 +264,19 @@ def test_a_network_error_after_a_long_wait_is_unconfirmed(stick: ModemSimulator,
     modem.close()
 
 
-@pytest.mark.parametrize(("code", "expected"), [(304, Refused), (302, Unreachable), ("ERROR", Unreachable)])
+@pytest.mark.parametrize(
+    ("code", "expected"), [(304, Refused), (302, Away), ("ERROR", Unreachable), (500, Unreachable), (331, Away)]
+)
 def test_an_error_instead_of_the_prompt(
     stick: ModemSimulator, modem: Modem, code: int | str, expected: type[Exception]
 ) -> None:
     stick.prompt_error = code
     with pytest.raises(expected):
         modem.send_sms(ASHA, SALE)
+    assert stick.segments == []
 
 
-@pytest.mark.parametrize("code", [38, 304])
+@pytest.mark.parametrize("code", [304, 500])
 def test_a_later_segment_that_fails_makes_the_whole_text_a_question(
     stick: ModemSimulator, modem: Modem, code: int
 ) -> None:
@@ -234,6 +284,18 @@ def test_a_later_segment_that_fails_makes_the_whole_text_a_question(
     with pytest.raises(Unconfirmed, match=f"1 of 3 segments .* ERROR: {code}"):
         modem.send_sms(ASHA, SALE * 4)
     assert (len(stick.segments), stick.sent) == (1, [])
+
+
+def test_a_later_segment_that_surely_did_not_leave_is_tried_again_at_once(
+    stick: ModemSimulator, modem: Modem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.modem_handover.AGAIN_AFTER_S", (0.01, 0.01, 0.01))
+    stick.next_cms_errors.extend([None, 38, 42, None])
+    assert modem.send_sms(ASHA, SALE * 4) == (1, 2, 3)
+    assert texts(stick) == [(ASHA, SALE * 4)]
+    stick.next_cms_errors.extend([None, 38, 38, 38, 38])
+    with pytest.raises(Unconfirmed, match=r"1 of 3 segments .* ERROR: 38"):
+        modem.send_sms(ASHA, SALE * 4)
 
 
 def test_a_first_segment_that_fails_sends_nothing(stick: ModemSimulator, modem: Modem) -> None:
@@ -522,6 +584,7 @@ def test_a_radio_that_is_off_is_switched_on(stick: ModemSimulator, modem: Modem)
 
 
 def test_the_message_centre_is_never_rewritten(stick: ModemSimulator, modem: Modem) -> None:
+    assert modem.status().smsc == stick.smsc
     modem.send_sms(ASHA, SALE)
     assert [command for command in stick.commands if "CSCA" in command] == ["AT+CSCA?"]
 

@@ -22,7 +22,8 @@ from edge.handlers import modem_inbox
 from edge.handlers.world import World
 from edge.models import Job, Message
 from edge.money_models import IncomingText, Receipt
-from edge.settings import ModemSettings, Settings
+from edge.settings import Settings
+from edge.settings_sections import ModemSettings
 from edge.simulators.modem import ModemSimulator
 from edge.simulators.mpesa_sms import Notice, new_receipt, write
 from edge.tpdu import encode_deliver, encode_submit
@@ -571,7 +572,9 @@ def test_the_modem_is_asked_texted_and_read_by_hand(command, stick, tmp_path):
     database.open_database(tmp_path / "state" / "edge.db")
     now = datetime.now(UTC)
     message = Message.get()
-    assert (message.msisdn, message.text, Job.get().args) == ("254712345678", "Karibu", {"message_id": message.id})
+    assert (message.msisdn, message.text, Job.get().args) == (
+        "254712345678", "Karibu", {"message_id": message.id, "route": "modem"},
+    )  # fmt: skip
     stick.receive("MPESA", receipt_text())
     stick.receive(ASHA, "my number is 0712345678")
     modem = Modem(stick.port)

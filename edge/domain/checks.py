@@ -30,6 +30,13 @@ def record(name: str, state: str, words: str, now: datetime, cure: str = "") -> 
     return flipped
 
 
+@transaction
+def doubt_modem(state: str, now: datetime) -> None:
+    """A text found the modem other than its last word `state`: it is asked at once, not within a minute."""
+    if Check.any_where("name = 'modem' AND state = ?", state):
+        jobs.promise("modem.check", "sms", now, lane="modem", unique_key="modem.check")
+
+
 def _tell_flip(name: str, state: str, words: str, now: datetime) -> None:
     """One alert a flip, so that whoever was told of the fault is told of its end."""
     before = _flips_until(name, now)

@@ -2,12 +2,27 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
-from edge import desk, history
-from edge.domain import accounting, breakers, checks, clock, events, samples, sessions
-from edge.errors import DeviceError, Unreachable
+from edge import desk, history, jobs
+from edge.domain import (
+    accounting,
+    breakers,
+    checks,
+    clock,
+    delivery_reports,
+    events,
+    modem_samples,
+    notices,
+    samples,
+    sessions,
+)
+from edge.domain.modem_samples import Look
+from edge.errors import DeviceError
 from edge.handlers.world import World, WriteDown
 from edge.settings import Settings
+
+MODEM_CURE = "check the stick, its SIM and the antenna"
 
 
 def check_mpesa(world: World, now: datetime) -> WriteDown | None:
@@ -16,17 +31,25 @@ def check_mpesa(world: World, now: datetime) -> WriteDown | None:
 
 
 def check_modem(world: World, now: datetime) -> WriteDown | None:
-    """Does the modem answer, and does the network hear it?"""
-
-    def look() -> str:
+    """Does the modem answer, and does the network hear it? Texts that waited for it go as soon as it does."""
+    try:
         status = world.devices.modem().status()
-        if status.sim != "ready":
-            raise Unreachable(f"the SIM is not ready: {status.sim}")
-        if not status.registered:
-            raise Unreachable("the SIM is not registered on a network")
-        return f"{status.operator or 'registered'}, signal {status.signal_dbm} dBm"
+    except DeviceError as reason:
+        return partial(_record_modem, Look(words=str(reason)), "")
+    look = Look(status.signal_dbm, status.registered, status.operator, status.trouble)
+    return partial(_record_modem, look, "; ".join([status.summary, *status.warnings]))
 
-    return check_part("modem", look, "check the stick, its SIM and the antenna")
+
+def _record_modem(look: Look, words: str, then: datetime) -> None:
+    before = modem_samples.latest()
+    modem_samples.record(look, then)
+    if look.words:
+        checks.record("modem", "problem", look.words, then, MODEM_CURE)
+        return
+    breakers.note_success("modem", then)
+    checks.record("modem", "ok", words, then)
+    if before is not None and before.words:  # else whoever waits out a back-off of its own is to wait it out
+        jobs.hurry("modem", then)
 
 
 def check_part(name: str, ask: Callable[[], str | None], cure: str) -> WriteDown:
@@ -49,7 +72,11 @@ def tidy(world: World, now: datetime) -> WriteDown | None:
         return None  # what is a week old by a wrong clock may be of today
     while desk.prune(now, retention(world.settings)) > 0:
         pass
-    for forget in (sessions.prune, samples.prune, checks.prune, accounting.trim):
+    prunes = (
+        sessions.prune, samples.prune, checks.prune, accounting.trim, modem_samples.prune, delivery_reports.prune,
+        notices.prune,
+    )  # fmt: skip
+    for forget in prunes:
         while forget(now) > 0:
             pass
     history.trim(now)
