@@ -16,10 +16,10 @@ from pathlib import Path
 from edge import boot, settings
 from edge.cli.first_run import sample_plans
 from edge.devices import radius
-from edge.domain import org_requests, people, plans
+from edge.domain import credits, org_requests, people, plans
 from edge.settings import Settings
 from edge.simulators.guests import Crowd
-from edge.simulators.modem import ModemSimulator, tell_texts
+from edge.simulators.modem import ModemSimulator, TextDoor, tell_texts
 from edge.simulators.mpesa import MpesaSimulator
 from edge.simulators.router import RouterSimulator
 from edge.simulators.router.radius_client import RadiusClient
@@ -27,6 +27,9 @@ from edge.simulators.router.radius_client import RadiusClient
 PHONES_ANSWER_AFTER_S = 4.0
 SHOP = "Mama Njeri WiFi"
 FIRST_PORT = 10_000
+FREE_CREDITS = 5_000
+OWNERS_PHONE, OWNERS_PIN = "0700000001", "4821"
+REPORTS_AFTER_S = 2.0
 Say = Callable[[str], object]
 
 
@@ -69,7 +72,9 @@ def set_stage(folder: Path, web_port: int, closing: ExitStack, say: Say) -> Stag
     portal = f"http://127.0.0.1:{web_port}"
     mpesa = closing.enter_context(MpesaSimulator(by_digit=True))
     mpesa.digit_delay_s = PHONES_ANSWER_AFTER_S
-    modem = closing.enter_context(ModemSimulator())
+    modem = closing.enter_context(ModemSimulator(folder / "modem"))
+    modem.delivery_reports, modem.report_delay_s = True, REPORTS_AFTER_S
+    closing.enter_context(TextDoor(modem, folder / "modem.texts"))
     mpesa.on_money = lambda text, row: modem.receive("MPESA", text)  # the till's SIM is in the box's modem
     (folder / "mpesa.pem").write_bytes(mpesa.initiator.certificate_pem)
     threading.Thread(target=tell_texts, args=(modem, say), daemon=True).start()
@@ -93,7 +98,8 @@ def _toml(stage: Stage, folder: Path, web_port: int, radius_ports: tuple[int, in
         f'[mpesa]\nmode = "simulated"\nbase_url = "{stage.mpesa.base_url}"\nc2b = "v2"\nunverified_limit = 100\n'
         f'initiator = "{stage.mpesa.initiator.name}"\ninitiator_password = "{stage.mpesa.initiator.password}"\n'
         f'certificate_file = "{folder / "mpesa.pem"}"',
-        f'[modem]\nport = "{stage.modem.port}"',
+        f'[modem]\nport = "{stage.modem.port}"\nbalance_code = "*144#"',
+        f'[sms]\nreports = true\nowner_numbers = ["{OWNERS_PHONE}"]\nowner_pin = "{OWNERS_PIN}"',
         f'[radius]\nhost = "127.0.0.1"\nauth_port = {radius_ports[0]}\nacct_port = {radius_ports[1]}'
         + (f"\ncoa_port = {stage.garden.coa_port}" if stage.garden is not None else ""),
     ]
@@ -117,6 +123,7 @@ def open_shop(told: Settings) -> tuple[boot.Service, str]:
     boot.open_box(told, is_new=True)
     now = datetime.now(UTC)
     plans.seed(sample_plans())
+    credits.top_up(FREE_CREDITS, "for the rehearsal", None, now)
     password = "-".join(secrets.token_hex(2) for _ in range(3))
     people.add("owner", password, "owner", now)
     org_requests.promise_register(told.mpesa.shortcode, now)
@@ -137,6 +144,7 @@ def introduce(told: Settings, stage: Stage, password: str, guests: bool, say: Sa
     say("To pay by hand, as from the phone's own M-Pesa menu (the page of a purchase shows the account):")
     paying = '{"msisdn": "0712345678", "amount": 20, "account": "…"}'
     say(f"  curl {stage.mpesa.base_url}/simulator/pay -d '{paying}'")
+    _introduce_texts(told, say)
     say(f"M-Pesa away for a minute, and its statement: {stage.mpesa.base_url}/simulator/ (outage, statement.csv)")
     if stage.garden is None:
         say("FreeRADIUS is not installed: one router, in local mode. (sudo apt-get install freeradius)")
@@ -147,6 +155,18 @@ def introduce(told: Settings, stage: Stage, password: str, guests: bool, say: Sa
     say("Guests of its own come a few a minute." if guests else "No guests of its own: the stage is yours.")
     say("Ctrl-C ends it.")
     say("")
+
+
+def _introduce_texts(told: Settings, say: Say) -> None:
+    """How to text the box, and how to rehearse a modem that fails."""
+    pretend, door = f"{sys.argv[0]} simulate", told.state / "modem.texts"
+    owner = "+254" + OWNERS_PHONE[1:]
+    say("To text the box, as a guest (SALIO, STOP, HELP, any question) and as its owner, with the PIN (STATUS, LEO):")
+    say(f"  {pretend} text --to {door} +254712345670 SALIO")
+    say(f"  {pretend} text --to {door} {owner} '{OWNERS_PIN} STATUS'")
+    say("To pull its modem out for half a minute, or have it fail (`fault` alone lists the ways, `well` ends them):")
+    say(f"  {pretend} modem-fault --to {door} unplug 30")
+    say(f"  {pretend} modem-fault --to {door} fault error chance=0.05")
 
 
 def is_free(port: int) -> bool:

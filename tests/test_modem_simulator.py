@@ -1,12 +1,9 @@
 """The pretend modem, asked by a program we did not write (gammu) and octet by octet."""
 
-import os
-import select
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +12,7 @@ import pytest
 from edge.errors import EdgeError
 from edge.simulators.modem import ModemSimulator, TextDoor, bring_text
 from edge.tpdu import decode_deliver, decode_report, encode_submit, join_text
+from tests.modem_terminal import Terminal
 
 ASHA = "254712345678"
 LONG_RECEIPT = (
@@ -30,26 +28,6 @@ needs_gammu = pytest.mark.skipif(
 def stick(tmp_path: Path) -> Iterator[ModemSimulator]:
     with ModemSimulator(tmp_path / "modem") as opened:
         yield opened
-
-
-class Terminal:
-    """A person at the port: types, and reads until something is said."""
-
-    def __init__(self, port: str) -> None:
-        self._port = os.open(port, os.O_RDWR | os.O_NOCTTY)
-
-    def type(self, typed: bytes, until: bytes = b"OK\r\n", timeout_s: float = 10.0) -> bytes:
-        os.write(self._port, typed)
-        heard = b""
-        deadline = time.monotonic() + timeout_s
-        while not heard.endswith(until):
-            assert time.monotonic() < deadline, f"heard only {heard!r}"
-            if select.select([self._port], [], [], 0.1)[0]:
-                heard += os.read(self._port, 1000)
-        return heard
-
-    def close(self) -> None:
-        os.close(self._port)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ class PtyLine:
     def __init__(self, hear: Callable[[int], object], link: Path | None = None) -> None:
         self._hear = hear
         self._link = link
+        self._placed: Path | None = None  # the link that leads to the port of the day
         self._path = ""
         self._heard = bytearray()
         self._master = self._slave = -1
@@ -53,6 +54,7 @@ class PtyLine:
         self._stop_read, self._stop_write = os.pipe()
         self._stopping.clear()
         self._heard.clear()
+        self._placed = self._link
         if self._link is not None:
             fresh = self._link.with_name(f".{self._link.name}.{os.getpid()}")
             fresh.unlink(missing_ok=True)
@@ -60,6 +62,27 @@ class PtyLine:
             fresh.replace(self._link)
         self._thread = threading.Thread(target=self._listen, name="modem-simulator", daemon=True)
         self._thread.start()
+
+    @property
+    def is_plugged(self) -> bool:
+        """Can it be spoken through?"""
+        return self._thread is not None and not self._stopping.is_set()
+
+    def rename(self, link: Path) -> None:
+        """The name it gets when it is plugged next."""
+        self._link = link
+
+    @property
+    def link(self) -> Path | None:
+        """The name that stays, where it has one."""
+        return self._link
+
+    def let_go(self) -> None:
+        """Pull it out soon, without waiting: for the other ports of a stick that falls off."""
+        if self.is_plugged:
+            self._stopping.set()
+            with suppress(OSError):
+                os.write(self._stop_write, b".")
 
     def unplug(self) -> None:
         """Pull it out; whoever has it open gets an error. Returns when it is out."""
@@ -85,7 +108,7 @@ class PtyLine:
 
     def pause(self, seconds: float) -> None:
         """Be busy for so long, unless the cable is pulled."""
-        if self._stopping.wait(seconds):
+        if seconds > 0 and self._stopping.wait(seconds):
             raise Unplugged
 
     def drop_input(self) -> bytes:
@@ -111,9 +134,9 @@ class PtyLine:
 
     def _pull_out(self) -> None:
         self._stopping.set()
-        if self._link is not None:
+        if self._placed is not None:
             with suppress(OSError):
-                self._link.unlink()
+                self._placed.unlink()
         with self._speaking:
             for descriptor in (self._master, self._slave, self._stop_read, self._stop_write):
                 os.close(descriptor)

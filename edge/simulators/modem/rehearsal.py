@@ -1,7 +1,7 @@
 """Runs the pretend modem by itself, for rehearsals and for other programs."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -9,28 +9,45 @@ from edge.simulators.modem.control import TextDoor
 from edge.simulators.modem.simulator import ModemSimulator
 from edge.values.msisdn import mask_msisdn
 
+GOSSIP_EVERY_S = 10.0
+
 
 def serve(
     log: Callable[[str], object] = print,
     link: Path | None = None,
     pin: str = "",
     delay_s: float = 1.5,
+    *,
+    family: str = "generic",
+    faults: Sequence[str] = (),
 ) -> None:
     """Answer as a modem would until interrupted; `link` is a name for the port that stays. Seconds a text: delay_s.
 
-    With a link, texts to it come in at a socket beside it: `<link>.texts`.
+    With a link, texts and orders come in at a socket beside it: `<link>.texts`. `faults`: each as `Faults.put_words`
+    takes it, or `chaos`; BadInput when it is none.
     """
-    simulator = ModemSimulator(link, log=log)
+    simulator = ModemSimulator(link, log=log, family=family)
     simulator.pin, simulator.delay_s, simulator.delivery_reports = pin, delay_s, True
+    simulator.gossip_every_s = GOSSIP_EVERY_S
     with ExitStack() as closing:
         closing.enter_context(simulator)
         door = closing.enter_context(TextDoor(simulator, link.with_name(link.name + ".texts"))) if link else None
         for line in _introduce(simulator, door):
             log(line)
+        for words in faults:
+            put(simulator, words)
         try:
             tell_texts(simulator, log)
         except KeyboardInterrupt:
             log("Modem simulator stopped")
+
+
+def put(simulator: ModemSimulator, words: str) -> None:
+    """One fault, or `chaos` for all of them at random."""
+    if words == "chaos":
+        simulator.faults.chaos()
+    else:
+        simulator.faults.put_words(words)
 
 
 def _introduce(simulator: ModemSimulator, door: TextDoor | None) -> list[str]:
@@ -39,7 +56,7 @@ def _introduce(simulator: ModemSimulator, door: TextDoor | None) -> list[str]:
         f"Modem simulator at {simulator.port}",
         f"{simulator.manufacturer} {simulator.model}, IMEI {simulator.imei}, on {simulator.operator}; {sim}",
         f"A text takes {simulator.delay_s:g} s and goes nowhere: it is shown here.",
-        f"To text it: edge simulate text --to {door.path} MPESA 'the words'"
+        f"To text it: edge simulate text --to {door.path} MPESA 'the words'; to break it: edge simulate modem-fault"
         if door is not None
         else "To text it, start it with --link.",
         "Ctrl-C stops it.",
