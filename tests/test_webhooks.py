@@ -19,7 +19,7 @@ from edge.handlers.webhooks import SETTLERS
 from edge.models import Event, Grant, Inbox, Job, Payment
 from edge.money_models import LedgerEntry, Receipt
 from edge.pages.webhooks import body_words
-from edge.settings import Paystack
+from edge.settings_sections import Paystack
 from edge.values.masking import mask_numbers
 from edge.web import build
 from edge.worker import work_once

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from edge.cli.command import BoxGroup, asked, cut, show, table
+from edge.domain import inbox
 from edge.domain import webhooks as calls
 from edge.errors import BadInput
 from edge.models import Inbox
@@ -91,5 +92,5 @@ def _view(call: Inbox) -> dict[str, Any]:
     return {
         "id": call.id, "received_at": show_instant(call.received_at), "kind": call.kind, "source": call.source,
         "payment": call.payment_id, "is_proof": bool(call.is_proof), "outcome": call.outcome, "repeats": call.repeats,
-        "digest": call.digest, "bytes": len(call.body),
+        "digest": call.digest, "bytes": len(inbox.body_of(call)),
     }  # fmt: skip

@@ -85,3 +85,8 @@ def _known_as(name: str) -> str:
 def everything() -> list[Breaker]:
     """Every provider that ever failed, those that are left alone first."""
     return sorted(Breaker.select(), key=lambda row: (row.state == "closed", row.name))
+
+
+def is_closed_to(name: str, now: datetime) -> bool:
+    """Is this provider left alone just now? Only a look: whoever then calls asks `may_pass`."""
+    return Breaker.any_where("name = ? AND state <> 'closed' AND retry_at > ?", name, now.timestamp())

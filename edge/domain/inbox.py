@@ -12,11 +12,13 @@ from edge.database import db, is_storage_fault, transaction
 from edge.domain import asking, confirmations, org_requests, payments, receipts
 from edge.errors import BadInput, EdgeError
 from edge.models import Inbox, Payment
+from edge.sealing import seal
 from edge.values.msisdn import read_msisdn
 from edge.values.org_api import C2bNotice
 from edge.values.stk import StkResult
 
 LIMIT = 64 * 1024
+OF_TEXTS, SEALED_AS = "sms-", "inbox.body"
 UNSETTLED = "to be settled"
 SETTLED_WITHIN = timedelta(seconds=3)  # after that a call counts as forgotten
 HINTS_KEPT = 2000  # strangers may call the bare address; they may not fill the card
@@ -131,13 +133,27 @@ def _keep(call: Call, now: datetime) -> tuple[int | None, str]:
         KEEP,
         (
             digest, call.source, call.kind, json.dumps(call.headers),
-            call.body[:LIMIT], None if call.payment is None else call.payment.id, not call.doubt, call.fault,
+            _as_kept(call), None if call.payment is None else call.payment.id, not call.doubt, call.fault,
             now.timestamp(),
         ),
     ).fetchone()  # fmt: skip
     if call.payment is None:
         _forget_strangers(row[0])
     return (None, f"repeat: {row[2]}") if row[1] else (row[0], row[2])
+
+
+def _as_kept(call: Call) -> bytes:
+    """What gateways call in with holds people's texts and numbers: sealed as those are."""
+    body = call.body[:LIMIT]
+    return seal.text(body.decode("latin-1"), SEALED_AS).encode() if call.kind.startswith(OF_TEXTS) else body
+
+
+def body_of(row: Inbox) -> bytes:
+    """The body as it came."""
+    body = bytes(row.body)
+    if not row.kind.startswith(OF_TEXTS):
+        return body
+    return seal.open_text(body.decode("latin-1"), SEALED_AS).encode("latin-1")
 
 
 @transaction

@@ -17,7 +17,7 @@ from edge.values.gateway import Notice
 UNSIGNED = "not signed with our key"
 STRANGERS_BODY = 8 * 1024  # of a call that proves nothing, so much is kept: a real one is smaller
 FILTERS = ("all", "waiting", "unproven")
-KINDS = ("stk", "c2b", "org", "paystack")
+KINDS = ("stk", "c2b", "org", "paystack", "sms-africastalking", "sms-twilio", "sms-http")
 MOST = 1_000  # calls that one search leads to
 SEARCHED = 20_000  # of the newest calls, by their source and their outcome's words
 WAITING = ("outcome = ''", "outcome >= 'to be settled' AND outcome < 'to be settlee'")

@@ -8,6 +8,7 @@ from edge.devices.mpesa_read import read_c2b, read_org_result, read_stk_result, 
 from edge.devices.paystack import SIGNATURE, read_notice
 from edge.domain import confirmations, inbox, org_inbox, webhooks
 from edge.errors import BadInput
+from edge.handlers import sms_hooks
 from edge.handlers.world import World, WriteDown
 from edge.models import Inbox
 
@@ -35,7 +36,7 @@ def _settlement(world: World, row: Inbox) -> WriteDown:
     if settler is None:
         return partial(webhooks.record_outcome, row.id, f"nothing here reads calls of the kind {row.kind}")
     try:
-        return settler(world, row, bytes(row.body))
+        return settler(world, row, inbox.body_of(row))
     except BadInput as reason:
         return partial(webhooks.record_outcome, row.id, f"unreadable: {reason}")
 
@@ -63,4 +64,7 @@ def _paystack(world: World, row: Inbox, body: bytes) -> WriteDown:
     )
 
 
-SETTLERS: dict[str, Settler] = {"stk": _stk, "c2b": _c2b, "org": _org, "paystack": _paystack}
+SETTLERS: dict[str, Settler] = {
+    "stk": _stk, "c2b": _c2b, "org": _org, "paystack": _paystack, "sms-africastalking": sms_hooks.settle,
+    "sms-twilio": sms_hooks.settle, "sms-http": sms_hooks.settle,
+}  # fmt: skip

@@ -41,7 +41,7 @@ def call_page(inbox_id: int) -> Any:
     if call is None:
         return error_page(404, say("admin.nothing"))
     return frame.page(
-        "admin_webhook.html", "webhooks", call=call, body=body_words(call), size=len(call.body),
+        "admin_webhook.html", "webhooks", call=call, body=body_words(call), size=len(inbox.body_of(call)),
         headers=sorted(call.headers.items()), outcome=outcome_words(call), owns=frame.signed_in().role == "owner",
         has_replayed=request.query.get("replayed") == "1", kind_words=kind_words, pill=pill, last=events.last_id(),
     )  # fmt: skip
@@ -56,7 +56,7 @@ def replay_post(inbox_id: int) -> HTTPResponse:
 
 def body_words(call: Inbox, *, masked: bool = True) -> str:
     """The body: indented where it is JSON, without what a terminal or a page would obey."""
-    text = bytes(call.body).decode("utf-8", "replace")
+    text = inbox.body_of(call).decode("utf-8", "replace")
     with contextlib.suppress(ValueError, RecursionError):  # else it is shown as it came
         text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     text = "".join(letter for letter in text[:SHOWN] if letter.isprintable() or letter == "\n")
