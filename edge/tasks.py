@@ -14,22 +14,29 @@ from edge import history, holder, jobs, logs, telemetry, trace
 from edge.database import db
 from edge.domain import (
     access,
+    airtime,
     breakers,
+    campaign_lists,
+    campaign_run,
     convergence,
     guest_devices,
     inbox,
     incoming_texts,
     lanes,
     messages,
+    notices,
     org_requests,
     payments,
     provider_results,
+    reboots,
     sessions,
     setup,
     strangers,
     wishes,
 )
 from edge.errors import NotDurable, Refused, Unconfirmed, Unreachable
+from edge.handlers import airtime as dialling
+from edge.handlers import campaigns as sending
 from edge.handlers import guest_devices as admitting
 from edge.handlers import (
     guest_doctor,
@@ -39,10 +46,12 @@ from edge.handlers import (
     radius,
     router_data,
     router_setup,
+    texts,
     upkeep,
     webhooks,
 )
 from edge.handlers import messages as texting
+from edge.handlers import notices as posting
 from edge.handlers import payments as asking
 from edge.handlers.world import Later, Missed, NotOurTurn, World, WriteDown
 from edge.models import Job
@@ -186,6 +195,18 @@ TASKS: dict[str, Task] = {
         mpesa_org.register, repeatable=True, given_up=_org_refused, provider=lambda args: "mpesa", lasting=True
     ),
     "modem.check": Task(upkeep.check_modem, repeatable=True),
+    "modem.balance": Task(
+        dialling.dial,
+        repeatable=True,
+        given_up=lambda args, words, now: airtime.record_no_answer(args["code"], words, now),
+    ),
+    "modem.ussd": Task(
+        dialling.dial,
+        repeatable=False,  # the code may buy something
+        unconfirmed=lambda args, words, now: airtime.record_no_answer(args["code"], words, now),
+        given_up=lambda args, words, now: airtime.record_no_answer(args["code"], words, now),
+        lasting=True,
+    ),
     "modem.inbox": Task(modem_inbox.read_inbox, repeatable=True),
     "texts.settle": Task(
         modem_inbox.settle_text,
@@ -193,13 +214,48 @@ TASKS: dict[str, Task] = {
         given_up=lambda args, words, now: incoming_texts.record_unsettled(args["text_id"], words),
         lasting=True,
     ),
+    "texts.answer": Task(
+        texts.answer_text,
+        repeatable=True,
+        given_up=lambda args, words, now: incoming_texts.record_unjudged(args["text_id"], words),
+        lasting=True,
+    ),
+    "router.reboot": Task(
+        texts.reboot_router,
+        repeatable=False,
+        unconfirmed=lambda args, words, now: reboots.record_unconfirmed(
+            args["router_id"], args["text_id"], words, now
+        ),
+        given_up=lambda args, words, now: reboots.record_failed(args["router_id"], args["text_id"], words, now),
+        provider=_router_of,
+    ),
     "sms.send": Task(
         texting.send_sms,
         repeatable=False,
-        unconfirmed=lambda args, words, now: messages.mark_unconfirmed(args["message_id"], words, now),
-        given_up=lambda args, words, now: messages.mark_failed(args["message_id"], words, now),
+        unconfirmed=lambda args, words, now: messages.mark_unconfirmed(
+            args["message_id"], words, now, args.get("route", "")
+        ),
+        given_up=lambda args, words, now: messages.give_up(args["message_id"], args.get("route", ""), words, now),
         is_true_late=True,
-        provider=lambda args: "modem",
+    ),
+    "campaign.list": Task(
+        sending.list_recipients,
+        repeatable=True,
+        given_up=lambda args, words, now: campaign_lists.fail(args["campaign_id"], words, now),
+    ),
+    "campaign.slice": Task(
+        sending.slice_campaign,
+        repeatable=True,
+        given_up=lambda args, words, now: campaign_run.fail(args["campaign_id"], words, now),
+        lasting=True,
+    ),
+    "notice.send": Task(posting.send_notice, repeatable=True),
+    "mail.send": Task(
+        posting.send_mail,
+        repeatable=False,
+        unconfirmed=lambda args, words, now: notices.mark_unconfirmed(args["mail_id"], words, now),
+        given_up=lambda args, words, now: notices.mark_failed(args["mail_id"], words, now),
+        is_true_late=True,
     ),
     "box.tidy": Task(upkeep.tidy, repeatable=True),
 }

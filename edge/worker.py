@@ -22,6 +22,8 @@ from edge.devices.opening import Devices
 from edge.devices.radius import FreeRadius
 from edge.domain import (
     accounting,
+    airtime,
+    campaign_run,
     checks,
     clock,
     convergence,
@@ -29,10 +31,12 @@ from edge.domain import (
     inbox,
     lanes,
     logins,
+    messages,
     org_requests,
     payments,
     provisional,
     reminders,
+    routing,
     shifts,
 )
 from edge.errors import DeviceError, EdgeError, NotDurable
@@ -51,6 +55,7 @@ STANDSTILL_S = 60.0  # of the rhythm that renews leases: the watchdog is told
 MOST_STUCK = 6  # threads; then the process is worn out and begins anew
 DUTIES_CURE = "see the log (docs/logs.md); if it stays, restart the workers: edge workers restart"
 TEXTS_EVERY_S, HEAR_FOR_S = 25.0, 4.0
+BACK_EVERY_S = 3.0  # an absent modem is looked for so often: texts wait for it
 NET_EVERY_S = 5.0  # whoever was promised work and not rung for hears of it so late
 
 
@@ -206,9 +211,13 @@ class Workers:
         while not self._stopping.is_set():
             try:
                 modem = self.devices.modem()
-                if time.monotonic() - looked_at >= TEXTS_EVERY_S or modem.wait_for_news(HEAR_FOR_S):
+                if modem.trouble and not self._stopping.wait(BACK_EVERY_S):
+                    modem_inbox.note_return(modem, _now())
+                if time.monotonic() - looked_at >= TEXTS_EVERY_S:
                     looked_at = time.monotonic()
                     modem_inbox.look_for_texts(modem, _now())
+                elif modem.wait_for_news(HEAR_FOR_S):
+                    modem_inbox.hear(modem, _now())
                     self._stopping.wait(1.0)
             except DeviceError as reason:  # its check tells of it
                 log.debug("no look for texts: %s", reason)
@@ -225,10 +234,12 @@ class Workers:
             (5.0, self._sweep),
             (20.0, lambda: history.flush(_now())),
             (60.0, self._promise_checks),
-            (60.0, lambda: reminders.send_if_due(_now()) if self.settings.modem.port else 0),
+            (60.0, lambda: reminders.send_if_due(_now()) if routing.is_set_up() else 0),
+            (60.0, lambda: airtime.ask_if_due(_now()) if self.settings.modem.port else False),
             (20.0, _look_for_the_absent),
             (3600.0, partial(_promise_once, "box.tidy", "log-rotation", "h", {})),
             (3600.0, lambda: shifts.tell_left_open(_now())),
+            (60.0, lambda: messages.close_forgotten(_now())),
         ]
         due = [0.0] * len(rhythms)
         while not self._stopping.is_set():
@@ -272,6 +283,7 @@ class Workers:
         inbox.promise_forgotten(now)
         payments.expire_if_due(now)
         org_requests.expire_if_due(now)
+        campaign_run.sweep(now)
         provisional.withdraw_stale(now)
         convergence.sweep_if_due(now)
         guest_devices.forget_ended_if_due(now)
@@ -301,7 +313,7 @@ class Workers:
                               lane=lanes.of_router(router.id))  # fmt: skip
         _promise_once("mpesa.check", "default", "m", {})
         if self.settings.modem.port:
-            _promise_once("modem.check", "default", "m", {}, lane="modem")
+            _promise_once("modem.check", "sms", "m", {}, lane="modem")  # by the machine that has it
 
     def _ensure_radius(self) -> None:
         """Start FreeRADIUS as soon as a router asks by RADIUS; beside the workers that let guests in."""

@@ -125,6 +125,13 @@ def test_failures_are_an_alarm_when_they_are_many_or_most(settings, failures, do
     assert reason in " ".join(status["reasons"])
 
 
+def test_texts_of_which_nobody_knows_are_no_alarm_for_there_is_nothing_to_mend(settings):
+    worker_is_alive()
+    for _ in range(30):
+        failed("sms.send", "sms", "unconfirmed: +CMS ERROR: 500")
+    assert queues.status(NOW)["healthy"]
+
+
 def test_failures_of_long_ago_and_failures_that_were_cleared_are_no_alarm(settings):
     worker_is_alive()
     for _ in range(20):
@@ -464,7 +471,7 @@ def test_a_text_that_no_payment_caused_is_found_by_its_phone(settings):
     message = messages.promise(ASHA, "Good morning", NOW)
     messages.promise(JUMA, "Good morning", NOW)
     found = board.search("0712345678")
-    assert [job.args for job in found] == [{"message_id": message.id}]
+    assert [job.args["message_id"] for job in found] == [message.id]
     assert board.about(found[0]).msisdn == ASHA and Message.select().count() == 2
 
 

@@ -474,7 +474,7 @@ def test_a_text_tells_once_what_became_of_it(box):
     messages.mark_failed(message.id, "late", box.now)
     messages.mark_unconfirmed(message.id, "again", box.now)
     assert (Message.get().state, len(box.events("sms.unconfirmed")), box.events("sms.failed")) == ("unconfirmed", 1, [])
-    messages.mark_sent(message.id, "17", box.now)  # late news: it did leave
+    messages.mark_sent(message.id, "modem", "17", box.now)  # late news: it did leave
     messages.mark_failed(message.id, "no", box.now)
     assert (Message.get().state, Message.get().reference) == ("sent", "17")
 

@@ -1,5 +1,6 @@
 """The same code on PostgreSQL: one writer at a time of all machines, and nothing is called kept that is not."""
 
+import base64
 import itertools
 import os
 import signal
@@ -10,11 +11,14 @@ from pathlib import Path
 import peewee
 import pytest
 
-from edge import database, jobs, postgres, schema
+from edge import boot, database, jobs, postgres, schema
 from edge.database import db, transaction
-from edge.domain import access, clock
+from edge.domain import access, campaign_lists, campaigns, clock, contacts, credits, messages, routing
 from edge.errors import BadInput, NotDurable
-from edge.models import Check, Event, Grant, Inbox, Job, Payment, Plan, Throttle
+from edge.models import Check, Event, Grant, Inbox, Job, Payment, Plan, Staff, Throttle
+from edge.sealing import DATA, INDEX, seal
+from edge.settings import Settings
+from edge.settings_sections import Database, Sms
 from tests.conftest import NOW, Box
 from tests.servers import Postgres, needs_postgres
 
@@ -68,7 +72,7 @@ def hasty_server():
 
 SUBJECTS = (
     "payments", "inbox", "access", "convergence", "accounting", "clock", "jobs", "vouchers", "matching", "books",
-    "refunds", "statements",
+    "refunds", "statements", "campaigns", "credits",
 )  # fmt: skip
 
 
@@ -349,6 +353,50 @@ def test_a_job_has_one_worker_however_many_machines_ask(box, at_once):
     with pytest.raises(jobs.NotYours):
         jobs.finish(first, lambda: note("must not stay"), box.now)
     assert Job.get_by_id(first.id).state == "scheduled"
+
+
+# What is sealed.
+
+
+def test_a_machine_without_the_keys_or_with_other_ones_does_not_begin_and_says_what_to_do(server, tmp_path):
+    url = server.make(f"keys{next(numbers)}")
+    first, second = (Settings(state=tmp_path / name, database=Database(url)) for name in ("first", "second"))
+    with boot.opened(first, is_new=True):
+        contacts.opt_out("254712345678", "STOP", NOW)
+    for words in ("is missing", "is not the one of this database"):
+        with pytest.raises(boot.WrongKeys, match=f"{words}: copy it from the machine that made the database"):
+            boot.open_box(second)
+        other = ((INDEX, bytes(64)), (DATA, bytes(32)))
+        second.key_path.write_text("".join(f"{name} {base64.b64encode(key).decode()}\n" for name, key in other))
+        seal.point_to(None)  # as a new process begins
+    second.key_path.write_bytes(first.key_path.read_bytes())
+    seal.point_to(None)
+    with boot.opened(second):
+        assert contacts.is_blocked("254712345678")
+
+
+def test_lines_of_credits_are_only_added_to(box):
+    credits.top_up(10, "", None, NOW)
+    for words in ("UPDATE credit_entries SET amount = 11", "DELETE FROM credit_entries", "TRUNCATE credit_entries"):
+        with pytest.raises(peewee.PeeweeException, match="only added to"):
+            db.execute_sql(words)
+    assert credits.verify() == []
+
+
+def test_one_of_many_submits_a_campaign_and_credits_never_go_below_nothing(box, at_once):
+    routing.configure(Sms(), has_modem=False, is_rehearsal=True)
+    credits.top_up(25, "", None, NOW)
+    staff = Staff.create(name="Njeri", role="owner", password_hash="", created_at=NOW)
+    some = [f"2547{place:08d}" for place in range(10)]
+    campaign = campaigns.create("Easter", "Open today", "service", {"kind": "numbers", "numbers": some}, staff, NOW)
+    campaign_lists.list_all(campaign, NOW)
+    campaign_lists.list_all(campaign, NOW)  # and none of them a second time
+    assert campaigns.quote(campaigns.Campaign.get_by_id(campaign.id)).recipients == 10
+    answers = at_once(lambda _: campaigns.submit(campaign.id, staff, NOW), 8)
+    assert sum(not isinstance(answer, Exception) for answer in answers) == 1
+    answers = at_once(lambda place: messages.write_by_hand(some[0], f"text {place}", staff, NOW), 20)
+    assert sum(isinstance(answer, credits.Short) for answer in answers) == 5
+    assert (credits.balance().available, credits.balance().reserved, credits.verify()) == (0, 25, [])
 
 
 # What the doctor says.

@@ -75,6 +75,8 @@ public_url = "http://127.0.0.1:{self.port}"
 url = "{self.url}"
 [queue]
 url = "{self.redis_url}"
+[privacy]
+key_file = "{self.folder / "data.keys"}"
 [mpesa]
 base_url = "{self.mpesa.base_url}"
 timeout_s = 5.0

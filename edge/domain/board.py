@@ -9,7 +9,7 @@ from typing import Any
 from peewee import SQL, fn
 
 from edge import desk, jobs
-from edge.domain import queues, reports
+from edge.domain import messages, queues, reports
 from edge.domain.reports import Step
 from edge.errors import BadInput
 from edge.models import Batch, Breaker, Grant, Heartbeat, Inbox, Job, JobMinute, Message, Pause, Payment, Router
@@ -231,7 +231,8 @@ def _traces_of(typed: str, word: str) -> tuple[list[str], list[str]]:
             texts |= {row for (row,) in Message.select(Message.id).where(way).limit(MOST_FOUND).tuples()}
     calls = {row.id for row in Inbox.select(Inbox.id).where(Inbox.payment.in_(sold)).limit(MOST_FOUND)}
     causes = [f"payment:{number}" for number in sold] + [f"grant:{number}" for number in granted]
-    return causes, [f"sms:{number}" for number in texts] + [f"inbox:{number}" for number in calls]
+    keys = [messages.key_of(number) for number in sorted(texts)]
+    return causes, keys + [f"inbox:{number}" for number in calls]
 
 
 def payments_behind(found: Iterable[Job]) -> dict[int, int]:

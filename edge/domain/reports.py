@@ -14,6 +14,7 @@ from edge.values.account import read_account
 from edge.values.msisdn import read_msisdn
 
 STALE_AFTER = timedelta(minutes=5)  # parts are asked every minute
+NEVER_STALE = ("airtime", "mail", "keys")  # told when there is something to tell
 # How the outcome of a call begins that needs nobody's eye.
 WENT_WELL = ("paid", "failed", "already paid", "known already", "the receipt of", "refund", "done", "status failed")
 REFERENCE = "WIFI"  # how a payment is named on the M-Pesa statement, with its number
@@ -129,7 +130,7 @@ def parts(now: datetime) -> list[Part]:
     known = checks.everything()
     found = [
         Part(check.name, check.state, check.words, check.cure, check.checked_at)
-        if now - check.checked_at < STALE_AFTER
+        if now - check.checked_at < STALE_AFTER or check.name in NEVER_STALE
         else Part(check.name, "unknown", check.words, "", check.checked_at)
         for check in known
     ]

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from edge import texts
 from edge.database import transaction
-from edge.domain import access, asking, books, events, messages, receipts, renewal
+from edge.domain import access, asking, books, contacts, events, messages, receipts, renewal, templates
 from edge.models import Grant, Payment, Plan
 from edge.money_models import Receipt
 from edge.values.arrival import Arrival
@@ -62,7 +61,10 @@ def settle(
         receipts.take(payment, code, known, witness, now)
     else:
         _book_without_receipt(payment, now)
-    grant = _let_in(payment, _is_from_its_phone(payment, code, credit), now)
+    is_its_phone = _is_from_its_phone(payment, code, credit)
+    grant = _let_in(payment, is_its_phone, now)
+    if is_its_phone and payment.context.get("offers"):  # anybody may type a number: whoever paid with it meant his own
+        contacts.agree(payment.msisdn, "ticked it on the portal when buying", now)
     asking.cancel_questions(payment, now)
     if witness not in PROVEN:
         asking.promise_confirmation(payment, now)
@@ -191,13 +193,7 @@ def withdraw(payment: Payment, words: str, now: datetime) -> None:
 
 def receipt_text(payment: Payment, grant: Grant) -> str:
     """The guest's text, in one segment: the shop's name gives way, the code never."""
-
-    def say(shop: str) -> str:
-        catalogue = texts.Catalogue()
-        catalogue.configure(texts.catalogue.language, shop)
-        return catalogue.say(
-            "sms.receipt" if payment.receipt else "sms.receipt_unknown", amount=show_money(payment.amount_cents),
-            receipt=payment.receipt, time=show_duration(grant.seconds), code=grant.username, pin=grant.password,
-        )  # fmt: skip
-
-    return messages.in_one_segment(say, texts.catalogue.shop)
+    return templates.render("PAYMENT_RECEIVED", {
+        "amount": show_money(payment.amount_cents), "receipt": payment.receipt, "time": show_duration(grant.seconds),
+        "code": grant.username, "pin": grant.password,
+    })  # fmt: skip
