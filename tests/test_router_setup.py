@@ -327,7 +327,7 @@ def test_the_user_that_the_box_makes_may_do_all_that_is_left_to_do() -> None:
             seen = device.look(as_edge)
             assert device.plan(as_edge, seen) == []
             policy = seen.first("/user/group", name="edge")["policy"].split(",")
-            assert {word for word in policy if not word.startswith("!")} == {"read", "write", "api", "test"}
+            assert {word for word in policy if not word.startswith("!")} == {"read", "write", "api", "test", "reboot"}
 
 
 def test_the_api_is_opened_to_the_box_alone_and_never_closed_to_it() -> None:

@@ -22,7 +22,8 @@ from edge.errors import BadInput
 from edge.handlers.router_setup import adopt_login, box_address, look_at_router
 from edge.handlers.world import Missed, World
 from edge.models import Event, Job, Router
-from edge.settings import Database, Settings, Web
+from edge.settings import Settings
+from edge.settings_sections import Database, Web
 from edge.simulators.router import RouterSimulator
 from edge.simulators.router.configuration import Factory
 from edge.values.router_findings import Finding
@@ -386,7 +387,7 @@ def test_a_user_of_ours_with_too_many_rights_is_brought_down_to_few(work: Callab
         assert [job.state for job in work()] == ["done"]
         fresh = Router.get()
         assert fresh.password == "of-the-settings-file" and fresh.setup["looked"]["changes"] == []
-        assert garden.accounts.policies_of("edge") == {"read", "write", "api", "test"}
+        assert garden.accounts.policies_of("edge") == {"read", "write", "api", "test", "reboot"}
 
 
 def test_what_was_not_shown_is_not_done(
@@ -468,7 +469,7 @@ def test_the_box_comes_as_the_user_it_could_name(
     assert [job.state for job in work()] == ["done"]
     fresh = Router.get_by_id(row.id)
     assert fresh.username == "edge-box" and fresh.setup["looked"]["changes"] == []
-    assert gate.accounts.policies_of("edge-box") == {"read", "write", "api", "test"}
+    assert gate.accounts.policies_of("edge-box") == {"read", "write", "api", "test", "reboot"}
     setup.prepare(row.id)
     assert "pending" not in Router.get_by_id(row.id).setup
 

@@ -14,9 +14,13 @@ from edge.errors import BadInput
 from edge.money_models import IncomingText, Receipt
 from edge.values.mpesa_sms import MoneyText, other_kind, read_mpesa_sms
 from edge.values.msisdn import mask_msisdn, read_msisdn
+from edge.values.sms_content import join_pieces
+from edge.values.sms_words import keyword
 
 MPESA = "MPESA"
 NOT_FROM_MPESA = "not from MPESA"
+JOINED = "part of text "
+GAP = " [...] "  # in place of what never came
 INCOMPLETE_AFTER = timedelta(hours=6)
 PARTS_COME_WITHIN = timedelta(hours=24)
 SENT_TOGETHER = timedelta(hours=1)  # parts of one text, by the message centre; a reference comes round again later
@@ -30,9 +34,15 @@ OnMoney = Callable[[IncomingText, MoneyText, datetime], str]
 on_money: OnMoney | None = None
 
 
+IS_JOINED = IncomingText.outcome.startswith(JOINED)
+
+
 @dataclass(frozen=True)
 class ReceivedText:
-    """One text, or one part of a long one, as the modem gave it. `raw` is its PDU, by which it is known again."""
+    """One text, or one part of a long one, as it came. `raw`: its PDU, or the gateway's id, by which it is known again.
+
+    `text`: the words; of a part its piece, which may end in half a letter (see `edge/values/sms_content.py`).
+    """
 
     raw: str
     sender: str = ""
@@ -45,11 +55,15 @@ class ReceivedText:
     part: int = 1
     parts: int = 1
     is_readable: bool = True
+    route: str = "modem"  # which of our numbers it came to
 
     @property
     def part_key(self) -> str:
         """What all parts of one text share; nobody else's message centre may join in."""
-        return f"{self.sender}/{self.smsc}/{self.reference}/{self.parts}" if self.parts > 1 else ""
+        if self.parts == 1:
+            return ""
+        told = f"{self.sender}/{self.smsc}/{self.reference}/{self.parts}"
+        return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
 @transaction
@@ -65,7 +79,7 @@ def keep(texts: Iterable[ReceivedText], now: datetime) -> int:
 
 
 def _create(text: ReceivedText, now: datetime) -> IncomingText | None:
-    is_mpesa = text.is_readable and text.is_name and text.sender == MPESA
+    is_mpesa = text.is_readable and text.is_name and text.sender == MPESA and text.route == "modem"
     state, outcome = ("new", "") if is_mpesa else ("ignored", NOT_FROM_MPESA)
     if not text.is_readable:
         state, outcome = "held", "unreadable: kept as the modem gave it"
@@ -73,15 +87,17 @@ def _create(text: ReceivedText, now: datetime) -> IncomingText | None:
         digest=hashlib.sha256(text.raw.upper().encode()).hexdigest(), sender=text.sender, is_name=text.is_name,
         smsc=text.smsc, pid=text.pid, text=(text.text if text.is_readable else text.raw).replace("\x00", "\ufffd"),
         part_key=text.part_key, part=text.part, parts=text.parts, sent_at=text.sent_at, received_at=now,
-        kind="mpesa" if is_mpesa else "", state=state, outcome=outcome,
+        kind="mpesa" if is_mpesa else "", state=state, outcome=outcome, route=text.route,
+        read_at=now if is_mpesa else None,  # what M-Pesa tells is looked at where the money is
     )  # fmt: skip
 
 
 def _follow_up(row: IncomingText, now: datetime) -> None:
-    whole = row if row.parts == 1 else _join(row, now)
+    whole = row if row.parts == 1 else _join(row)
     if row.state == "held":
         return
     if row.kind != "mpesa":
+        _promise_answer(row, whole, now)
         _tell_look_alike(whole or row, now)
     elif whole is not None or _is_told_early(row):
         _promise(whole or row, now, now)
@@ -89,23 +105,38 @@ def _follow_up(row: IncomingText, now: datetime) -> None:
         _promise(row, now + INCOMPLETE_AFTER, now)
 
 
-def _join(row: IncomingText, now: datetime) -> IncomingText | None:
+def _join(row: IncomingText) -> IncomingText | None:
     """The first part, with all of the text in it, when this part completes it; the others are done with then."""
+    found = _parts_there(row)
+    if len(found) < row.parts:
+        return None
+    return _put_together(found)
+
+
+def _parts_there(row: IncomingText) -> dict[int, IncomingText]:
+    """What is there of the text of which this is a part, by number."""
     found: dict[int, IncomingText] = {row.part: row}
     mates = IncomingText.select().where(
         IncomingText.part_key == row.part_key, IncomingText.part != row.part,
-        IncomingText.received_at > now - PARTS_COME_WITHIN,
+        IncomingText.received_at > row.received_at - PARTS_COME_WITHIN,
     )  # fmt: skip
     for mate in sorted(mates, key=lambda mate: _apart(mate, row)):
         if _apart(mate, row) <= SENT_TOGETHER:
             found.setdefault(mate.part, mate)
-    if len(found) < row.parts:
-        return None
-    ordered = [found[number] for number in sorted(found)]
-    first = ordered[0]
-    first.put(text="".join(part.text for part in ordered), part_key="")
-    for part in ordered[1:]:
-        part.put(state="ignored", outcome=f"part of text {first.id}", part_key="")
+    return found
+
+
+def _put_together(found: dict[int, IncomingText]) -> IncomingText:
+    """The first part that is there, with the words of all; what is missing is shown as a gap."""
+    numbers = sorted(found)
+    first, total = found[numbers[0]], found[numbers[0]].parts
+    pieces, before = [], 0
+    for number in numbers:
+        pieces += [GAP] * (number - before > 1) + [found[number].text]
+        before = number
+    first.put(text=join_pieces(pieces + [GAP] * (before < total)), part_key="")
+    for number in numbers[1:]:
+        found[number].put(state="ignored", outcome=f"{JOINED}{first.id}", part_key="", read_at=first.received_at)
     return first
 
 
@@ -118,7 +149,28 @@ def _apart(one: IncomingText, other: IncomingText) -> timedelta:
 
 def _is_told_early(row: IncomingText) -> bool:
     """The first part has it all, and only the marketing behind it is missing."""
-    return bool(row.part == 1) and read_mpesa_sms(row.text) is not None
+    return bool(row.part == 1) and read_mpesa_sms(words_of(row)) is not None
+
+
+def _promise_answer(row: IncomingText, whole: IncomingText | None, now: datetime) -> None:
+    """A text that is whole is judged at once, what is left of one later; but STOP waits for nothing."""
+    if whole is None:
+        _promise_judging(row, now + INCOMPLETE_AFTER, now)
+    if whole is not None or (row.part == 1 and _says_stop(row)):
+        _promise_judging(whole or row, now, now)
+
+
+def _says_stop(row: IncomingText) -> bool:
+    said = keyword(words_of(row))
+    return said is not None and said.kind == "stop"
+
+
+def _promise_judging(row: IncomingText, run_at: datetime, now: datetime) -> None:
+    key = f"answer:{row.id}" if run_at <= now else f"answer:{row.id}:late"
+    jobs.promise(
+        "texts.answer", "sms", now, args={"text_id": row.id}, run_at=run_at, priority=jobs.HIGH, unique_key=key,
+        cause=f"text:{row.id}",
+    )  # fmt: skip
 
 
 def _promise(row: IncomingText, run_at: datetime, now: datetime) -> None:
@@ -129,10 +181,15 @@ def _promise(row: IncomingText, run_at: datetime, now: datetime) -> None:
     )  # fmt: skip
 
 
-def _tell_look_alike(row: IncomingText, now: datetime) -> None:
-    """Somebody wants to be taken for M-Pesa: it opens nothing, and is shown."""
+def looks_like_mpesa(row: IncomingText) -> bool:
+    """Does somebody who is not M-Pesa want to be taken for it?"""
     looks_like = re.sub(r"[^A-Z]", "", row.sender.upper().translate(str.maketrans("35", "ES")))
-    if (row.is_name and "MPESA" in looks_like) or read_mpesa_sms(row.text) is not None:
+    return (row.is_name and "MPESA" in looks_like) or read_mpesa_sms(words_of(row)) is not None
+
+
+def _tell_look_alike(row: IncomingText, now: datetime) -> None:
+    """It opens nothing, and is shown."""
+    if looks_like_mpesa(row):
         words = "this text speaks like M-Pesa and does not come from MPESA: it credits nothing"
         events.record("text.look_alike", now, text=row.id, sender=mask_sender(row), words=words)
 
@@ -155,6 +212,7 @@ def settle(text_id: int, now: datetime) -> str:
 
 def _set_aside(row: IncomingText) -> str:
     if row.part_key:
+        row.put(text=words_of(row))
         return _put(row, "held", f"part {row.part} of {row.parts}, the others never came")
     other = other_kind(row.text)
     if other:
@@ -165,6 +223,27 @@ def _set_aside(row: IncomingText) -> str:
 def _put(row: IncomingText, state: str, outcome: str) -> str:
     row.put(state=state, outcome=outcome[:300])
     return outcome
+
+
+@transaction
+def to_judge(text_id: int, now: datetime) -> IncomingText | None:
+    """This text, if nobody has judged it yet; one whose other parts did not come in time with what there is of it."""
+    row = IncomingText.get_by_id(text_id)
+    if row.kind or row.state == "held" or row.outcome.startswith(JOINED):
+        if row.part_key and now - row.received_at >= INCOMPLETE_AFTER:
+            _put_together(_parts_there(row))
+        return None
+    if row.part_key and now - row.received_at >= INCOMPLETE_AFTER:
+        return _put_together(_parts_there(row))
+    return row
+
+
+@transaction
+def record_unjudged(text_id: int, words: str) -> None:
+    """All tries are used up: it is a person's to read."""
+    IncomingText.update(kind="person", outcome=f"the box could not act on it: {words}"[:300]).where(
+        IncomingText.id == text_id, IncomingText.kind == ""
+    ).execute()
 
 
 @transaction
@@ -192,8 +271,12 @@ def pending(now: datetime) -> list[IncomingText]:
 
 def last_ones(limit: int = 50) -> list[IncomingText]:
     """The newest texts; parts that were joined stand in their first."""
-    joined = IncomingText.outcome.startswith("part of text ")
-    return list(IncomingText.select().where(~joined).order_by(IncomingText.id.desc()).limit(limit))
+    return list(IncomingText.select().where(~IS_JOINED).order_by(IncomingText.id.desc()).limit(limit))
+
+
+def words_of(row: IncomingText) -> str:
+    """The text as people read it: of a part that waits for the others, what can be read of it."""
+    return join_pieces([row.text]) if row.part_key else str(row.text)
 
 
 def mask_sender(row: IncomingText) -> str:

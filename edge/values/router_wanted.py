@@ -11,7 +11,8 @@ NAME = "edge"  # of our profile, server, API group and user
 USERS = (NAME, "edge-box")  # the second where somebody else bears the first
 OPTION = "edge-portal"
 LOGIN_BY = ("http-pap", "http-chap", "mac", "mac-cookie", "cookie")
-POLICY = ("read", "write", "api", "test")  # `test` to ping, and in version 6 to fetch pages
+# `test` to ping, and in version 6 to fetch pages; `reboot` because the owner may ask for it by text.
+POLICY = ("read", "write", "api", "test", "reboot")
 MARK = {
     name: f"{OURS} {words}"
     for name, words in {
