@@ -15,7 +15,7 @@ from tests.shop import ASHA, JUMA, pay
 from tests.web_client import PASSWORD, Browser
 
 OPEN_TO_CASHIERS = re.compile(r"/admin/?|/admin/sign-out|/admin/counter(/.*)?|/admin/shift(/open)?|/admin/shifts/.*"
-                              r"|/admin/vouchers?(/.*)?")  # fmt: skip
+                              r"|/admin/vouchers?(/.*)?|/admin/(notices|account)(/.*)?")  # fmt: skip
 
 
 @pytest.fixture

@@ -12,13 +12,15 @@ from edge.domain import people, plans
 from edge.errors import BadInput
 from edge.models import Plan, Staff
 from edge.texts import data_folder
+from edge.values.email_address import read_address
 from edge.values.money import show_money
 
 
 @click.command(cls=BoxCommand)
 @click.option("--owner", metavar="NAME", help="The owner's name to sign in with; asked for when left out.")
 @click.option("--password-stdin", is_flag=True, help="Read the owner's password from standard input.")
-def init(owner: str | None, password_stdin: bool) -> None:
+@click.option("--email", metavar="ADDRESS", help="Where the owner gets letters, as when a campaign has ended.")
+def init(owner: str | None, password_stdin: bool, email: str | None) -> None:
     """Make a new box: state folder, database, owner, sample price list.
 
     Run again, it leaves what is there alone. With the owner's name and --password-stdin it gives the owner a new
@@ -29,7 +31,11 @@ def init(owner: str | None, password_stdin: bool) -> None:
     with boot.opened(told, is_new=True):
         now = datetime.now(UTC)
         plans.seed(sample_plans())
+        if email is not None:
+            read_address(email)  # before anything is made
         name = _make_owner(owner, password_stdin, now)
+        if email is not None:
+            people.set_email(Staff.get(Staff.name == name), email)
         document = {"state": str(told.state), "owner": name, "plans": Plan.select().count(), "was_there": was_there}
         show(document, lambda: iter(_words(document)))
 

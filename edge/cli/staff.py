@@ -25,7 +25,7 @@ def list_staff() -> None:
         found = [_view(person) for person in people.everybody()]
 
         def lines() -> Iterator[str]:
-            yield from table([(person["name"], person["role"]) for person in found], ("name", "role"))
+            yield from table([tuple(person.values()) for person in found], ("name", "role", "e-mail"))
 
         show({"staff": found}, lines)
 
@@ -50,6 +50,18 @@ def password(name: str, password_stdin: bool) -> None:
         person = _named(name)
         people.set_password(person, _read_password(password_stdin))
         show(_view(person), lambda: iter([f"{person.name} has a new password."]))
+
+
+@staff.command()
+@click.argument("name")
+@click.argument("address")
+def email(name: str, address: str) -> None:
+    """Send letters for NAME to ADDRESS from now on; "" for no letters."""
+    with asked().box():
+        person = _named(name)
+        kept = people.set_email(person, address)
+        words = f"{person.name} gets letters at {kept}." if kept else f"{person.name} gets no letters."
+        show(_view(person), lambda: iter([words]))
 
 
 @staff.command()
@@ -79,4 +91,4 @@ def _read_password(from_stdin: bool) -> str:
 
 
 def _view(person: Staff) -> dict[str, Any]:
-    return {"name": person.name, "role": person.role}
+    return {"name": person.name, "role": person.role, "email": person.email}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from edge import texts, trace
+from edge import trace
 from edge.database import transaction
 from edge.domain import (
     access,
@@ -17,6 +17,7 @@ from edge.domain import (
     reports,
     settlement,
     shifts,
+    templates,
     vouchers,
 )
 from edge.errors import BadInput, TooMany
@@ -132,14 +133,8 @@ def resend(grant: Grant, now: datetime) -> Message:
         raise BadInput("The time of this code is over.", "code")
     _take_turn(grant, now)
 
-    def say(shop: str) -> str:
-        catalogue = texts.Catalogue()
-        catalogue.configure(texts.catalogue.language, shop)
-        return catalogue.say(
-            "sms.code_again", time=show_duration(left.seconds), code=grant.username, pin=grant.password
-        )
-
-    return messages.promise(grant.msisdn, messages.in_one_segment(say, texts.catalogue.shop), now, grant.payment)
+    told = {"code": grant.username, "pin": grant.password, "left": show_duration(left.seconds)}
+    return messages.promise(grant.msisdn, templates.render("CODE_AGAIN", told), now, grant.payment)
 
 
 def sold(shift: Shift, limit: int) -> list[Sold]:

@@ -14,6 +14,7 @@ from typing import Any
 from edge.database import transaction
 from edge.errors import BadInput, NotDurable
 from edge.models import Staff, StaffSession, Throttle
+from edge.values.email_address import read_address
 
 log = logging.getLogger("edge.people")
 
@@ -65,6 +66,14 @@ def set_password(staff: Staff, password: str) -> None:
     """A new password; browsers that are signed in have to sign in again."""
     _check_password(staff.name, password)
     _replace_password(staff, _hash(password))
+
+
+@transaction
+def set_email(staff: Staff, typed: str) -> str:
+    """Where this person gets letters, '' for nowhere; BadInput when none could be sent there."""
+    address = read_address(typed) if typed.strip() else ""
+    staff.put(email=address)
+    return address
 
 
 def sign_in(name: str, password: str, now: datetime, source: str) -> str:

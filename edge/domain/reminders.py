@@ -2,12 +2,12 @@
 
 from datetime import datetime, time, timedelta
 
-from edge import texts
 from edge.database import db, transaction
-from edge.domain import access, clock, messages, plans
+from edge.domain import access, clock, messages, plans, templates
 from edge.domain.access import Left
 from edge.models import Grant
 from edge.radius_views import USED_BYTES, USED_S
+from edge.texts import say
 from edge.values.duration import show_duration
 from edge.values.sizes import show_bytes
 
@@ -62,7 +62,7 @@ def _send(grant: Grant, left: Left, now: datetime) -> bool:
     waiting = (Grant.id == grant.id, Grant.state == "live", Grant.reminded_at.is_null())
     if Grant.update(reminded_at=now).where(*waiting).execute() != 1:
         return False
-    messages.promise(grant.msisdn, _text(grant, left), now)
+    messages.promise(grant.msisdn, _text(grant, left), now, kind="notice")
     return True
 
 
@@ -70,11 +70,5 @@ def _text(grant: Grant, left: Left) -> str:
     is_time = left.seconds <= grant.remind_s
     rest = show_duration(left.seconds) if is_time or left.bytes is None else show_bytes(left.bytes)
     address = grant.router.login_url if grant.router_id is not None else ""
-
-    def words(shop: str) -> str:
-        catalogue = texts.Catalogue()
-        catalogue.configure(texts.catalogue.language, shop)
-        key = "plans.reminder_at" if address else "plans.reminder"
-        return catalogue.say(key, left=rest, code=grant.username, address=address)
-
-    return messages.in_one_segment(words, texts.catalogue.shop)
+    where = say("plans.remind_at", address=address) if address else say("plans.remind_here")
+    return templates.render("REMINDER", {"left": rest, "code": grant.username, "where": where})

@@ -2,9 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from edge import jobs, texts
+from edge import jobs
 from edge.database import transaction
-from edge.domain import access, clock, events, guest_logins, messages
+from edge.domain import access, clock, events, guest_logins, templates
 from edge.models import Grant, Job, Payment, Placement, Plan
 from edge.texts import say
 from edge.values.codes import mask_code
@@ -165,25 +165,17 @@ def _shrink(old: Grant, seconds: int, data: int | None, why: str, now: datetime)
 
 def text(payment: Payment, grant: Grant, now: datetime) -> str:
     """What the buyer is texted when his time was added to `grant`, the one in force; in one segment."""
-    left = access.left(grant, now)
-
-    def words(shop: str) -> str:
-        catalogue = texts.Catalogue()
-        catalogue.configure(texts.catalogue.language, shop)
-        return catalogue.say(
-            "plans.renewed_text" if payment.receipt else "plans.renewed_text_unknown", receipt=payment.receipt,
-            amount=show_money(payment.amount_cents), left=show_duration(left.seconds), code=grant.username,
-            pin=grant.password,
-        )  # fmt: skip
-
-    return messages.in_one_segment(words, texts.catalogue.shop)
+    return templates.render("RENEWED", {
+        "amount": show_money(payment.amount_cents), "receipt": payment.receipt, "code": grant.username,
+        "left": show_duration(access.left(grant, now).seconds), "pin": grant.password,
+    })  # fmt: skip
 
 
-def show_left(grant: Grant, now: datetime) -> str:
-    """What is left of it, in a few words: `12 minutes`, `12 minutes, 80 MB`."""
+def show_left(grant: Grant, now: datetime, language: str = "en") -> str:
+    """What is left of it, in a few words: `12 minutes`, `12 minutes, 80 MB`; in Kiswahili `dakika 12, 80 MB`."""
     left = access.left(grant, now)
     data = [] if left.bytes is None else [show_bytes(left.bytes)]
-    return ", ".join([show_duration(left.seconds), *data])
+    return ", ".join([show_duration(left.seconds, language), *data])
 
 
 def words_before(grant: Grant, now: datetime, *, is_sold: bool) -> str:

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from edge import texts
 from edge.database import transaction
-from edge.domain import access, events, messages, plans
+from edge.domain import access, events, messages, plans, templates
 from edge.errors import BadInput, TooMany
 from edge.models import Grant, Plan, Router
 from edge.money_models import Trial
@@ -59,14 +58,8 @@ def _guard(client: str, now: datetime) -> None:
 
 
 def _text(grant: Grant) -> str:
-    def words(shop: str) -> str:
-        catalogue = texts.Catalogue()
-        catalogue.configure(texts.catalogue.language, shop)
-        return catalogue.say(
-            "plans.trial_text", time=show_duration(grant.seconds), code=grant.username, pin=grant.password
-        )
-
-    return messages.in_one_segment(words, texts.catalogue.shop)
+    told = {"time": show_duration(grant.seconds), "code": grant.username, "pin": grant.password}
+    return templates.render("TRIAL", told)
 
 
 def is_wanted(plan: Plan) -> bool:
