@@ -14,7 +14,7 @@ from bottle import Bottle, HTTPError, HTTPResponse, request, response
 from waitress.server import create_server
 
 from edge import telemetry, trace
-from edge.domain import payments, people
+from edge.domain import payments, people, routing
 from edge.door import PREPARED, Dispatcher, Prepared, accept_in_crowds
 from edge.errors import BadInput, NotDurable, TooMany
 from edge.models import StaffSession
@@ -26,17 +26,27 @@ from edge.pages import (
     by_hand,
     callbacks,
     callbacks_org,
+    campaign_api,
+    campaigns,
     counter,
+    credits,
     dashboard,
     held,
     machines,
     network,
+    notices,
     paystack,
     plans,
     portal,
     portal_status,
     router_wizard,
     shifts,
+    sms,
+    sms_callbacks,
+    sms_inbox,
+    sms_lists,
+    sms_modem,
+    sms_templates,
     staff_api,
     trial_portal,
     voucher_portal,
@@ -110,6 +120,10 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/cb/<secret>/timeout", callbacks_org.timeout, MPESA),
     Route("POST", "/api/mpesa/callback", callbacks.stk_hint, MPESA),
     Route("POST", "/hooks/paystack", paystack.hook, MACHINE),
+    Route("POST", "/hooks/sms/africastalking/<token>", sms_callbacks.africastalking, MACHINE),
+    Route("POST", "/hooks/sms/twilio", sms_callbacks.twilio, MACHINE),
+    Route("POST", "/hooks/sms/http/<token>", sms_callbacks.http, MACHINE),
+    Route("GET", "/hooks/sms/http/<token>", sms_callbacks.http, MACHINE),
     Route("GET", "/.well-known/captive-portal", machines.captive_portal, GUEST),
     Route("GET", "/health", machines.health, MACHINE),
     Route("GET", "/ready", machines.ready, MACHINE),
@@ -207,6 +221,55 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/admin/plans/<plan_id:int>", plans.plan_post, OWNER),
     Route("POST", "/admin/plans/<plan_id:int>/sale", plans.sale_post, OWNER),
     Route("POST", "/admin/plans/<plan_id:int>/move", plans.move_post, OWNER),
+    Route("GET", "/admin/sms", sms.outbox_page, TECH),
+    Route("GET", "/admin/sms/<message_id:int>", sms.message_page, TECH),
+    Route("GET", "/admin/sms/write", sms.write_page, TECH),
+    Route("POST", "/admin/sms/write", sms.write_post, TECH),
+    Route("GET", "/admin/sms/people/<message_id:int>", sms.person_page, TECH),
+    Route("POST", "/admin/sms/people/<message_id:int>", sms.wish_post, TECH),
+    Route("GET", "/admin/sms/contacts/<contact_id:int>", sms.contact_page, TECH),
+    Route("GET", "/admin/sms/inbox", sms_inbox.inbox_page, TECH),
+    Route("POST", "/admin/sms/inbox/read", sms_inbox.read_all_post, TECH),
+    Route("GET", "/admin/sms/inbox/<text_id:int>", sms_inbox.text_page, TECH),
+    Route("POST", "/admin/sms/inbox/<text_id:int>/reply", sms_inbox.reply_post, TECH),
+    Route("POST", "/admin/sms/inbox/<text_id:int>/read", sms_inbox.read_post, TECH),
+    Route("POST", "/admin/sms/inbox/<text_id:int>/wish", sms_inbox.wish_post, TECH),
+    Route("GET", "/admin/sms/modem", sms_modem.modem_page, TECH),
+    Route("POST", "/admin/sms/modem/airtime", sms_modem.airtime_post, TECH),
+    Route("GET", "/admin/sms/credits", credits.credits_page, TECH),
+    Route("POST", "/admin/sms/credits/top-up", credits.top_up_post, OWNER),
+    Route("POST", "/admin/sms/credits/correct", credits.correct_post, OWNER),
+    Route("GET", "/admin/sms/templates", sms_templates.list_page, TECH),
+    Route("GET", "/admin/sms/templates/new", sms_templates.new_page, OWNER),
+    Route("POST", "/admin/sms/templates/new", sms_templates.new_post, OWNER),
+    Route("GET", "/admin/sms/templates/<name>", sms_templates.template_page, TECH),
+    Route("POST", "/admin/sms/templates/<name>", sms_templates.template_post, OWNER),
+    Route("POST", "/admin/sms/templates/<name>/reset", sms_templates.reset_post, OWNER),
+    Route("GET", "/admin/notices", notices.list_page, STAFF),
+    Route("POST", "/admin/notices/read", notices.read_all_post, STAFF),
+    Route("POST", "/admin/notices/<notification_id:int>/read", notices.read_post, STAFF),
+    Route("GET", "/admin/account", notices.account_page, STAFF),
+    Route("POST", "/admin/account", notices.account_post, STAFF),
+    Route("POST", "/admin/account/test", notices.test_post, STAFF),
+    Route("GET", "/admin/sms/campaigns", campaigns.campaigns_page, TECH),
+    Route("GET", "/admin/sms/campaigns/new", campaigns.new_page, OWNER),
+    Route("POST", "/admin/sms/campaigns/new", campaigns.new_post, OWNER),
+    Route("POST", "/admin/sms/campaigns/count", campaigns.count_post, OWNER),
+    Route("GET", "/admin/sms/campaigns/<campaign_id:int>", campaigns.campaign_page, TECH),
+    Route("GET", "/admin/sms/campaigns/<campaign_id:int>/edit", campaigns.edit_page, OWNER),
+    Route("POST", "/admin/sms/campaigns/<campaign_id:int>/edit", campaigns.edit_post, OWNER),
+    Route("POST", "/admin/sms/campaigns/<campaign_id:int>/send", campaigns.submit_post, OWNER),
+    Route("POST", "/admin/sms/campaigns/<campaign_id:int>/pause", campaigns.pause_post, OWNER),
+    Route("POST", "/admin/sms/campaigns/<campaign_id:int>/resume", campaigns.resume_post, OWNER),
+    Route("POST", "/admin/sms/campaigns/<campaign_id:int>/cancel", campaigns.cancel_post, OWNER),
+    Route("POST", "/admin/sms/campaigns/<campaign_id:int>/retry", campaigns.retry_post, OWNER),
+    Route("POST", "/admin/sms/campaigns/<campaign_id:int>/delete", campaigns.delete_post, OWNER),
+    Route("GET", "/admin/sms/lists", sms_lists.lists_page, OWNER),
+    Route("POST", "/admin/sms/lists", sms_lists.upload_post, OWNER),
+    Route("POST", "/admin/sms/lists/<list_id:int>/agreed", sms_lists.agreed_post, OWNER),
+    Route("POST", "/admin/sms/lists/<list_id:int>/delete", sms_lists.delete_post, OWNER),
+    Route("POST", "/sms/send", campaign_api.send, OWNER),
+    Route("GET", "/sms/campaigns/<campaign_id:int>/status", campaign_api.status, TECH),
     Route("GET", "/sms/queue/status", staff_api.sms_queue_status, TECH),
     Route("GET", "/api/admin/queue-status", staff_api.queue_status, TECH),
     Route("GET", "/api/admin/events", staff_api.events, TECH),
@@ -298,6 +361,7 @@ def build(settings: Settings, routes: tuple[Route, ...] = ROUTES) -> Sealed:
     app = Bottle()
     app.config["edge.settings"] = settings
     environment.globals["takes_by_hand"] = by_hand.is_offered(settings)
+    environment.globals["texts_leave"] = routing.is_set_up()
     environment.globals["takes_paystack"] = bool(settings.paystack.secret_key and settings.paystack.email)
     for route in routes:
         if not route.who:
@@ -400,7 +464,7 @@ def _told(reason: BadInput, route: Route) -> HTTPResponse:
     status = 429 if isinstance(reason, TooMany) else 422 if isinstance(reason, payments.KeyReused) else 400
     headers = {"Retry-After": str(reason.retry_after_s)} if isinstance(reason, TooMany) else {}
     is_form = (request.content_type or "").startswith(("application/x-www-form-urlencoded", "multipart/"))
-    if route.path.startswith("/api") and not is_form:
+    if route.path.startswith(("/api", "/sms/")) and not is_form:
         return api.problem(status, str(reason), reason.field, headers)
     if _is_staff_page(route):
         return dashboard.error_page(status, str(reason))

@@ -96,7 +96,7 @@ def test_a_fault_is_json_too_where_json_was_asked_for(command):
     assert code == 1 and "edge init" in json.loads(out)["error"]
 
 
-WRONG = [("brew",), ("queue", "work"), ("plan",), ("payment", "show"), ("doctor", "--since", "x")]
+WRONG = [("brew",), ("plan",), ("payment", "show"), ("doctor", "--since", "x")]
 
 
 @pytest.mark.parametrize("words", WRONG)
@@ -143,7 +143,14 @@ def test_the_example_settings_are_the_defaults(tmp_path):
                 del expected[part]
                 told_of = {name: tuple(v) if isinstance(v, list) else v for name, v in keys.pop(part).items()}
                 assert told_of == {name: getattr(queue, part) for name, queue in jobs.QUEUES.items()}
-        assert {key: tuple(v) if isinstance(v, list) else v for key, v in keys.items()} == expected, section
+        assert as_tuples(keys) == expected, section
+
+
+def as_tuples(told):
+    """TOML has lists where the settings have tuples, in sections within sections too."""
+    if isinstance(told, dict):
+        return {key: as_tuples(value) for key, value in told.items()}
+    return tuple(told) if isinstance(told, list) else told
 
 
 def test_routers_come_and_go(shop):
@@ -257,7 +264,7 @@ def test_staff_come_with_roles_passwords_and_tokens(shop, tmp_path):
     added = shop("staff", "add", "juma", "--role", "cashier", "--password-stdin", stdin="three words here\n")
     assert added[0] == 0
     assert document(shop("staff", "list", "--json"))["staff"] == [
-        {"name": "njeri", "role": "owner"}, {"name": "juma", "role": "cashier"},
+        {"name": "njeri", "role": "owner", "email": ""}, {"name": "juma", "role": "cashier", "email": ""},
     ]  # fmt: skip
     assert shop("staff", "password", "juma", "--password-stdin", stdin="three other words\n")[0] == 0
     token = document(shop("staff", "token", "juma", "--label", "till", "--json"))["token"]

@@ -405,12 +405,10 @@ def environ():
 
 @pytest.fixture
 def worker(shop, tmp_path):
-    """A real `edge worker` on two quiet queues."""
+    """A real `edge queue work` on two quiet queues."""
+    words = ("queue", "work", "--queue=photos,downloads", "--timeout=300", "--tries=3")
     with (tmp_path / "worker.log").open("ab") as log:
-        process = subprocess.Popen(
-            line_of(tmp_path, "worker", "--queue", "photos", "--queue", "downloads"), env=environ(), stdout=log,
-            stderr=log,
-        )  # fmt: skip
+        process = subprocess.Popen(line_of(tmp_path, *words), env=environ(), stdout=log, stderr=log)
     wait_for(lambda: started_at(tmp_path, process.pid), PATIENCE_S)
     yield process
     process.terminate()

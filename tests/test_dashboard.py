@@ -213,7 +213,7 @@ def test_the_live_part_stands_alone_and_on_the_page_alike(njeri):
     pay()
     fragment = njeri.get("/admin/live").text
     assert fragment.startswith('<div id="live"') and "<html" not in fragment
-    ago = r"just now|\d+ (s|min) ago"
+    ago = r"just now|\d+ (s|min) ago|for \d+ seconds"
     assert re.sub(ago, "", fragment) in re.sub(ago, "", njeri.get("/admin/").text)
 
 

@@ -10,7 +10,8 @@ from edge.domain import access, guest_codes, guest_devices, guest_logins, pauses
 from edge.models import Grant, Job, Placement, Plan, Router, Throttle
 from edge.network_models import Device, Session
 from edge.pages import portal
-from edge.settings import Settings, Web
+from edge.settings import Settings
+from edge.settings_sections import Web
 from edge.web import build
 from tests.web_client import Browser
 

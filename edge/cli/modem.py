@@ -1,6 +1,9 @@
-"""`edge modem`: the GSM modem, the texts that leave by it, and those that its SIM received."""
+"""`edge modem`: the GSM modem, the texts that leave by it, those that its SIM received, and USSD codes."""
 
+import sys
+import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,7 +14,7 @@ from edge.bell import bell
 from edge.cli.command import WATCH, BoxGroup, Lines, asked, cut, show, table
 from edge.cli.command import watch as look_again
 from edge.devices.opening import Devices
-from edge.domain import checks, incoming_texts, messages
+from edge.domain import airtime, checks, incoming_texts, messages, modem_samples, owner_commands, queues, text_figures
 from edge.errors import BadInput, DeviceError
 from edge.models import Check, Message
 from edge.money_models import IncomingText
@@ -19,10 +22,14 @@ from edge.pages.board_words import mask
 from edge.pages.staff_words import plain
 from edge.pages.views import show_instant
 from edge.settings import Settings
+from edge.sms_models import Airtime
+from edge.values.money import show_money
 from edge.values.msisdn import mask_msisdn, read_msisdn
 from edge.values.sms_text import count_segments
+from edge.values.ussd import check_code
 from edge.worker import work_once
 
+LOOK_S = 0.2
 FRESH = timedelta(minutes=3)  # the workers ask it every minute, and it speaks with one at a time
 
 
@@ -33,16 +40,29 @@ def modem() -> None:
 
 @modem.command()
 def status() -> None:
-    """The modem, its SIM, network and signal: the workers' last word while it is fresh, else asked now."""
+    """The modem, its SIM, network, signal and airtime: the workers' last word while it is fresh, else asked now."""
     with asked().box() as told:
-        document = _status(told)
+        document = _status(told) | _lately(told, datetime.now(UTC))
+        show(document, lambda: _status_lines(document))
 
-        def lines() -> Iterator[str]:
-            yield f"{document['state']}: {document['words']}"
-            if document["cure"]:
-                yield f"  {document['cure']}"
 
-        show(document, lines)
+def _status_lines(document: dict[str, Any]) -> Iterator[str]:
+    yield f"{document['state']}: {document['words']}"
+    if document["cure"]:
+        yield f"  {document['cure']}"
+    if document["signal_dbm"] is not None and document["state"] != "ok":  # else its words say it
+        yield f"signal {document['signal_dbm']} dBm, {document['operator'] or 'no network'}"
+    for name, value in document.get("device", {}).items():
+        if name == "memories":
+            value = ", ".join(f"{fill['memory']} {fill['used']} of {fill['room']}" for fill in value)
+        if value not in ("", None, False):
+            yield f"  {name.replace('_', ' ')}: {plain(value)}"
+    known = document["airtime"]
+    if known is not None:
+        cents = known["balance_cents"]
+        amount = show_money(cents) if cents is not None else "could not be read"
+        yield f"airtime {amount}, {known['at']}: {plain(known['words'])}"
+    yield f"texts waiting: {document['waiting']}"
 
 
 @modem.command()
@@ -55,13 +75,65 @@ def send(number: str, text: str) -> None:
             raise BadInput("No modem is set up: set [modem] port in edge.toml.", "modem.port")
         if not text.strip():
             raise BadInput("Say something.", "text")
-        message = messages.promise(read_msisdn(number), text, datetime.now(UTC))
+        message = messages.promise(read_msisdn(number), text, datetime.now(UTC), kind="hand")
         bell.ring()
         if told.queue.mode == "inline":
             work_once(told, ("sms",))
         segments = count_segments(text)
         words = f"text {message.id} to {mask_msisdn(message.msisdn)}, {segments} segment{'' if segments == 1 else 's'}"
         show({"message": message.id, "segments": segments}, lambda: iter([f"{words}; see edge modem watch"]))
+
+
+@modem.command()
+@click.argument("code")
+@click.option("--wait", "wait_s", type=click.FloatRange(1, 600), default=90, show_default=True, metavar="SECONDS",
+              help="Wait at most so long for the answer.")  # fmt: skip
+def ussd(code: str, wait_s: float) -> None:
+    """Dial a USSD CODE like *144# and tell what the network answers.
+
+    The workers, who have the modem, ask; without workers this command does. It may buy something, so it is dialled
+    once. Exit code 1 when nothing came of it within --wait.
+    """
+    with asked().box() as told:
+        if not told.modem.port:
+            raise BadInput("No modem is set up: set [modem] port in edge.toml.", "modem.port")
+        code = check_code(code)
+        document = _ask_workers(code, wait_s) if queues.workers(datetime.now(UTC))["sms"] else _ask_modem(told, code)
+        show(document, lambda: iter([plain_lines(document["text"])]))
+    if not document["ok"]:
+        sys.exit(1)
+
+
+def _ask_workers(code: str, wait_s: float) -> dict[str, Any]:
+    """A promise to whoever has the modem; what comes of it is a row, of no answer too."""
+    asked_at = datetime.now(UTC)
+    airtime.ask(code, asked_at)
+    bell.ring()
+    until = time.monotonic() + wait_s
+    while time.monotonic() < until:
+        found = airtime.answer_to(code, asked_at)
+        if found is not None:
+            return {"ok": True, "code": code, "text": found.words, "by": "workers", **_airtime_view(found)}
+        time.sleep(LOOK_S)
+    words = f"no answer within {wait_s:g} s; the workers have it in hand: edge queue list --queue sms"
+    return {"ok": False, "code": code, "text": words, "by": "workers"}
+
+
+def _ask_modem(told: Settings, code: str) -> dict[str, Any]:
+    devices = Devices(told)
+    try:
+        answer = devices.modem().ussd(code)
+    finally:
+        devices.close()
+    return {
+        "ok": not answer.trouble, "code": code, "text": answer.text or answer.trouble, "by": "this command",
+        "mode": answer.mode, "is_menu": answer.is_menu, "raw": answer.raw, "coding": answer.coding,
+    }  # fmt: skip
+
+
+def plain_lines(text: str) -> str:
+    """Words of the network, line by line, without what a terminal would obey."""
+    return "\n".join(plain(line) for line in text.splitlines())
 
 
 @modem.command()
@@ -116,7 +188,30 @@ def _status(told: Settings) -> dict[str, Any]:
         devices.close()
     where = f"{found.operator or 'on a network'}, signal {found.signal_dbm} dBm" if found.registered else "no network"
     words = f"{found.manufacturer} {found.model}, IMEI {found.imei}, SIM {found.sim}, {where}"
-    return _told("ok" if found.registered else "problem", words, "", datetime.now(UTC))
+    told_now = _told("ok" if found.registered else "problem", words, "", datetime.now(UTC))
+    return told_now | {"device": asdict(found)}
+
+
+def _lately(told: Settings, now: datetime) -> dict[str, Any]:
+    """What the workers wrote down of it: the last minute's signal, the last word on the airtime, what waits."""
+    sample = modem_samples.latest()
+    if sample is not None and now - sample.at > FRESH:
+        sample = None
+    known = airtime.latest()
+    return {
+        "signal_dbm": sample.signal_dbm if sample is not None else None,
+        "operator": sample.operator if sample is not None else "",
+        "registered": bool(sample.registered) if sample is not None else None,
+        "airtime": _airtime_view(known) if known is not None else None,
+        "waiting": text_figures.left(), "port": told.modem.port,
+    }  # fmt: skip
+
+
+def _airtime_view(row: Airtime) -> dict[str, Any]:
+    return {
+        "at": show_instant(row.at), "balance_cents": row.balance_cents, "ends_at": show_instant(row.ends_at),
+        "bundles": row.bundles, "words": row.words,
+    }  # fmt: skip
 
 
 def _heard(told: Settings) -> dict[str, Any]:
@@ -142,7 +237,7 @@ def _incoming(rows: list[IncomingText], zone: ZoneInfo) -> Iterator[str]:
 
 
 def _masked(row: IncomingText) -> str:
-    return plain(mask(row.text))
+    return plain(mask(owner_commands.shown(row, _owners())))
 
 
 def _view(row: IncomingText) -> dict[str, Any]:
@@ -150,7 +245,7 @@ def _view(row: IncomingText) -> dict[str, Any]:
         "id": row.id, "from": incoming_texts.mask_sender(row), "is_name": row.is_name, "smsc": row.smsc,
         "pid": row.pid, "part": row.part, "parts": row.parts, "sent_at": show_instant(row.sent_at),
         "received_at": show_instant(row.received_at), "kind": row.kind, "state": row.state, "outcome": row.outcome,
-        "receipt_id": row.receipt_id, "text": mask(row.text),
+        "receipt_id": row.receipt_id, "text": mask(owner_commands.shown(row, _owners())),
     }  # fmt: skip
 
 
@@ -163,3 +258,8 @@ def _sent_view(message: Message) -> dict[str, Any]:
 
 def _clock(at: datetime, zone: ZoneInfo) -> str:
     return f"{at.astimezone(zone):%m-%d %H:%M:%S}"
+
+
+def _owners() -> owner_commands.Owners:
+    told = asked().settings().sms
+    return owner_commands.Owners(owner_commands.read_numbers(told.owner_numbers), told.owner_pin)

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from peewee import SQL, Case, fn
 from edge import desk, jobs
 from edge.cli.command import WATCH, BoxGroup, Lines, asked, show, table, watch
 from edge.cli.job_views import count, job_table, job_view, span, status_lines, story
+from edge.cli.serving import serve
 from edge.cli.workers import restart
 from edge.database import transaction
 from edge.domain import queues
@@ -140,7 +142,7 @@ def cancel(which: tuple[str, ...], name: str | None, yes: bool) -> None:
         raise click.UsageError("name the --queue of which all that has not begun is to be given up")
     with asked().box():
         if ids is None:
-            _ask(f"Give up everything in the queue {name} that has not begun?", yes)
+            ask_first(f"Give up everything in the queue {name} that has not begun?", yes)
         given_up = _cancel(ids, name)
         words = f"{count(given_up, 'job')} given up; `edge queue list` has the rest."
         show({"cancelled": given_up}, lambda: iter([words]))
@@ -171,7 +173,7 @@ def clear(name: str | None, yes: bool) -> None:
     with asked().box():
         there = Job.select().where(jobs.IS_CLOSED, Job.state == "failed", _of(name)).count()
         if there:
-            _ask(f"Forget {count(there, 'failed job')}{f' of {name}' if name else ''} for good?", yes)
+            ask_first(f"Forget {count(there, 'failed job')}{f' of {name}' if name else ''} for good?", yes)
         gone = queues.clear(name, datetime.now(UTC))
         show({"cleared": gone}, lambda: iter([f"{count(gone, 'failed job')} forgotten."]))
 
@@ -222,12 +224,21 @@ def _names(_: click.Context, option: click.Parameter, given: tuple[str, ...]) ->
 
 
 @queue.command()
-@click.option("--once", is_flag=True, help="End when nothing is due any more.")
-@click.option("--queue", "names", multiple=True, callback=_names, help="Only these queues, the first ones first.")
-def work(once: bool, names: tuple[str, ...]) -> None:
-    """Do what is due, here and now, one job after the other."""
+@click.option("--once", is_flag=True, help="End when nothing is due any more; else serve until stopped.")
+@click.option("--queue", "names", multiple=True, callback=_names, help="Only these: one, or several with commas.")
+@click.option("--timeout", "timeout_s", type=click.IntRange(1), help="Seconds an attempt of new work may take.")
+@click.option("--tries", type=click.IntRange(1), help="Attempts of new work.")
+def work(once: bool, names: tuple[str, ...], timeout_s: int | None, tries: int | None) -> None:
+    """Do what is due, here and now; with --once one job after the other, the first queues first."""
     if not once:
-        raise click.UsageError("say --once; for workers that stay, there is `edge worker`")
+        told = asked().settings()
+        named = names or tuple(jobs.QUEUES)
+        limited = replace(
+            told.queue, timeout_s=told.queue.timeout_s | (dict.fromkeys(named, timeout_s) if timeout_s else {}),
+            tries=told.queue.tries | (dict.fromkeys(named, tries) if tries else {}),
+        )  # fmt: skip
+        serve(replace(told, queue=limited), web=False, work=True, queues=names)
+        return
     with asked().box() as told:
         done = work_once(told, names)
         show({"done": done}, lambda: iter([f"{count(done, 'job')} done."]))
@@ -265,7 +276,7 @@ def _ids(which: tuple[str, ...], name: str | None) -> list[int] | None:
     return [int(text) for text in dict.fromkeys(which)]
 
 
-def _ask(question: str, yes: bool) -> None:
+def ask_first(question: str, yes: bool) -> None:
     """Go on only if a person says so, or said so beforehand."""
     if yes:
         return

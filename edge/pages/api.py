@@ -31,7 +31,7 @@ def initiate() -> HTTPResponse:
         msisdn=read_msisdn(_text(given, "phone_number", "Please type your M-Pesa phone number.")),
         mac=read_mac(_optional(given, "mac_address")),
         idempotency_key=_key(given),
-        context=portal.read_context(given),
+        context=portal.read_context(given) | ({"offers": "yes"} if given.get("offers") in ("yes", True) else {}),
         is_form=is_form,
         how=_how(given) if is_form else "prompt",
         source=request.environ["edge.client"],

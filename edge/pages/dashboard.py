@@ -10,7 +10,7 @@ from bottle import HTTPResponse, request
 from edge import __version__
 from edge.domain import access, asking, clock, events, people, queues, reports
 from edge.errors import BadInput
-from edge.pages import frame
+from edge.pages import frame, texts_words
 from edge.pages.rendering import render
 from edge.texts import say
 
@@ -124,6 +124,7 @@ def _today() -> dict[str, Any]:
         "last": events.last_id(),
         "reasons": queues.status(now)["reasons"],
         "clock_words": "" if beat is None or beat.trusted else beat.words,
+        "text_notes": texts_words.running_low(request.app.config["edge.settings"].sms.low_credits, now),
         "takings": reports.takings(now, zone),
         "before": reports.takings(now, zone, days_ago=1),
         "online": reports.online_now(),

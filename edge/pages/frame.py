@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from bottle import HTTPResponse, request
 
 from edge import __version__
+from edge.domain import notices
 from edge.errors import BadInput
 from edge.models import Staff
 from edge.pages import staff_words
@@ -23,7 +24,7 @@ def page(template: str, here: str, **values: Any) -> str:
     staff = signed_in()
     return render(
         template, version=__version__, staff=staff, here=here, csrf=request.environ["edge.session"].csrf,
-        runs_work=staff.role in RUNS_WORK, words=staff_words, now=now,
+        unread=notices.unread(staff), runs_work=staff.role in RUNS_WORK, words=staff_words, now=now,
         age=lambda then: staff_words.age(then, now), clock=lambda then: staff_words.clock(then, now, zone), **values,
     )  # fmt: skip
 

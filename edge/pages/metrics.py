@@ -9,6 +9,7 @@ from edge import __version__
 from edge.domain import board, breakers, clock, queues
 from edge.models import JobMinute
 from edge.pages.counters import totals
+from edge.pages.metrics_texts import texts
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STATES = ("waiting", "scheduled", "running", "done", "failed")
@@ -38,6 +39,7 @@ def text(now: datetime) -> str:
     parts = (
         _box(now), _queues(queues.status(now)), _workers(now), _attempts(board.sums_since(midnight)),
         _starts(board.sums_since(now - LATELY)), _providers(), _calls(),
+        texts(family, midnight, now),
     )  # fmt: skip
     return "".join(told for part in parts for told in part)
 

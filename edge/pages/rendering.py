@@ -17,6 +17,7 @@ environment = Environment(
     auto_reload=False,
 )  # fmt: skip
 environment.globals["say"] = texts.say
+environment.globals["texts_leave"] = False
 environment.globals["takes_by_hand"] = False
 environment.globals["takes_paystack"] = False  # until a web application says otherwise
 environment.filters.update(money=show_money, duration=show_duration, msisdn=show_msisdn, masked=mask_msisdn)

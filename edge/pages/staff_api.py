@@ -32,14 +32,18 @@ def queue_status() -> HTTPResponse:
 
 
 def sms_queue_status() -> HTTPResponse:
-    """The queue of texts as it stands among the others, and the last word on the modem (None: never asked)."""
+    """The queue of texts as it stands among the others, its workers' last heartbeat and the last word on the modem.
+
+    None where nobody works on it, or never asked the modem.
+    """
     now = request.environ["edge.now"]
     last = next((check for check in checks.everything() if check.name == "modem"), None)
     modem = None if last is None else {
         "state": last.state, "words": last.words, "cure": last.cure, "checked_at": show_instant(last.checked_at)
     }  # fmt: skip
-    is_paused = board.pause_of("sms") is not None
-    return answer(200, {**queues.entry("sms", now), "paused": is_paused, "modem": modem})
+    beats = [beat.seen_at for beat in queues.alive(now) if "sms" in beat.queues]
+    told = {"paused": board.pause_of("sms") is not None, "last_heartbeat": show_instant(max(beats, default=None))}
+    return answer(200, {**queues.entry("sms", now), **told, "modem": modem})
 
 
 def events() -> HTTPResponse:
