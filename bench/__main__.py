@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench import ledger, measures, money, network, radius_logins
+from bench import campaign, faults, ledger, measures, modem_chaos, money, network, radius_logins, texts
 from bench.measures import Row
 
 
@@ -49,6 +49,8 @@ def plan(folder: Path) -> list[tuple[str, Callable[[], list[Row]]]]:
         ("jobs", ledger.latency), ("jobs", ledger.throughput), ("jobs", ledger.idle), ("jobs", ledger.rescue),
         ("old", ledger.old_age), ("network", network.converge), ("away", network.away),
         ("money", money.pace), ("money", money.budget), ("million", money.old_shop),
+        ("texts", texts.pace), ("faults", faults.sixteen), ("chaos", modem_chaos.hour),
+        ("gateway", campaign.gateway_pace), ("campaign", campaign.campaign_of_100_000),
     ]  # fmt: skip
     return found
 

@@ -91,7 +91,7 @@ def seed(count: int, poll_s: tuple[int, ...] = ()) -> list[Waiting]:
 @contextmanager
 def running(
     count: int = 0, *, router_port: int = 0, mode: str = "", modem_port: str = "", preload: str = "",
-    extra: str = "", fill: Callable[[Path], None] | None = None,
+    modem_extra: str = "", extra: str = "", fill: Callable[[Path], None] | None = None,
 ) -> Iterator[Box]:  # fmt: skip
     """`edge run` over a fresh state folder; `mode` local or radius adds the router `gate`.
 
@@ -102,7 +102,7 @@ def running(
     lines = [
         f'[web]\nhost = "127.0.0.1"\nport = {port}\npublic_url = "http://127.0.0.1:{port}"',
         f'[radius]\nhost = "127.0.0.1"\nauth_port = {auth_port}\nacct_port = {acct_port}',
-        f'[modem]\nport = "{modem_port}"', extra,
+        f'[modem]\nport = "{modem_port}"\n{modem_extra}', extra,
     ]  # fmt: skip
     if mode:
         lines.append(
@@ -134,7 +134,7 @@ def running(
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(300):
+    for _ in range(1200):  # several may start at once
         if process.poll() is not None:
             raise RuntimeError(f"the box ended: {log.read_text()}")
         try:
