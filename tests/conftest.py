@@ -13,7 +13,8 @@ from selenium import webdriver
 from edge import database, jobs, schema
 from edge.domain import clock, inbox, payments, people
 from edge.models import Clock, Event, Grant, Inbox, Job, Payment, Plan, Router
-from edge.settings import Settings, Web
+from edge.settings import Settings
+from edge.settings_sections import Web
 from edge.values.stk import PushAnswer, QueryAnswer, StkResult
 from edge.web import WebServer
 from tests import shop

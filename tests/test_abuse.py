@@ -41,7 +41,8 @@ from edge.handlers.world import World
 from edge.models import Event, Grant, Inbox, Message, Payment, Plan
 from edge.money_models import LedgerEntry, OrgRequest, Receipt, Voucher
 from edge.pages import callbacks
-from edge.settings import ModemSettings, Mpesa, Settings, Web
+from edge.settings import Settings
+from edge.settings_sections import ModemSettings, Mpesa, Web
 from edge.simulators.modem import ModemSimulator
 from edge.simulators.mpesa import MpesaSimulator
 from edge.simulators.mpesa.customers import Customer

@@ -16,7 +16,8 @@ from edge.database import writer
 from edge.domain import inbox, payments
 from edge.models import Event, Grant, Inbox, Message, Payment, Placement, Plan
 from edge.pages.counters import totals
-from edge.settings import Mpesa, Settings, Web
+from edge.settings import Settings
+from edge.settings_sections import Mpesa, Web
 from edge.web import WebServer
 
 ACCEPTED = {"ResultCode": 0, "ResultDesc": "Accepted"}

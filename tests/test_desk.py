@@ -11,7 +11,8 @@ from edge.domain import queues
 from edge.errors import BadInput
 from edge.handlers import upkeep
 from edge.models import Heartbeat, Job, Message
-from edge.settings import Queues, Settings
+from edge.settings import Settings
+from edge.settings_sections import Queues
 from tests.test_jobs import claim, promise, rings, state
 
 __all__ = ["rings"]

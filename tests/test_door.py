@@ -13,7 +13,8 @@ import pytest
 
 from edge.database import writer
 from edge.models import Inbox
-from edge.settings import Settings, Web
+from edge.settings import Settings
+from edge.settings_sections import Web
 from edge.web import ROUTES, WebServer, build
 
 GET = b"GET / HTTP/1.1\r\nHost: box\r\n\r\n"

@@ -13,8 +13,9 @@ from edge.handlers import payments as asking
 from edge.handlers.world import World
 from edge.models import Grant, Payment
 from edge.money_models import LedgerEntry
-from edge.settings import Mpesa as MpesaSettings
-from edge.settings import Paystack, Settings
+from edge.settings import Settings
+from edge.settings_sections import Mpesa as MpesaSettings
+from edge.settings_sections import Paystack
 from edge.simulators.mpesa import MpesaSimulator
 from edge.simulators.mpesa.simulator import SANDBOX_PASSKEY
 from edge.values.gateway import Charge

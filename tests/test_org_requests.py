@@ -17,7 +17,8 @@ from edge.domain import org_inbox, org_requests
 from edge.errors import BadInput
 from edge.models import Inbox, Job, Payment
 from edge.money_models import OrgRequest, Receipt
-from edge.settings import Mpesa, Settings, Web
+from edge.settings import Settings
+from edge.settings_sections import Mpesa, Web
 from edge.simulators.mpesa import MpesaSimulator
 from edge.values.org_api import OrgAnswer, OrgResult
 from edge.web import WebServer, build

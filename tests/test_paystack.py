@@ -20,8 +20,9 @@ from edge.handlers.world import Missed, World
 from edge.models import Grant, Inbox, Job, Payment, Throttle
 from edge.money_models import LedgerEntry, Receipt
 from edge.pages import portal
-from edge.settings import Paystack as PaystackSettings
-from edge.settings import Settings, Web
+from edge.settings import Settings
+from edge.settings_sections import Paystack as PaystackSettings
+from edge.settings_sections import Web
 from edge.simulators.mpesa.server import Listener
 from edge.simulators.mpesa.wire import Reply
 from edge.simulators.paystack import SECRET_KEY, Customer, PaystackSimulator

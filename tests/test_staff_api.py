@@ -14,7 +14,7 @@ from edge import jobs
 from edge.domain import events, payments, people, queues
 from edge.models import Event, Heartbeat, StaffSession
 from edge.pages import staff_api, staff_words
-from edge.settings import Web
+from edge.settings_sections import Web
 from edge.web import WebServer, build
 from tests.shop import ASHA, NOW, worker_is_alive
 from tests.web_client import Browser

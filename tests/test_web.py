@@ -11,7 +11,8 @@ from edge import database
 from edge.domain import people
 from edge.models import Heartbeat, Payment, Plan, StaffSession
 from edge.schema import migrate
-from edge.settings import Settings, Web
+from edge.settings import Settings
+from edge.settings_sections import Web
 from edge.web import ROUTES, STAFF, Route, WebServer, build
 from tests.web_client import PASSWORD, Browser
 
