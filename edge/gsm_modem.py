@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from edge.values.ussd import UssdAnswer
 log = logging.getLogger("edge.modem")
 
 TURN_PAUSE_S, BABBLE_PAUSE_S, ABSENT_PAUSE_S = 0.2, 0.05, 1.0
-REOPEN_PAUSE_S, RADIO_S = 1.0, 15.0
+REOPEN_PAUSE_S, RADIO_S, RESTART_S = 1.0, 15.0, 3.0
 CONVERSATION_S = 90.0  # a greeting included
 READING_S = 110.0  # a list that hangs, and then slot by slot
 MOST_REPORTS = 500
@@ -371,7 +371,9 @@ class Modem:
                 line.try_to(command, RADIO_S)
             line.is_strange = True
         elif step is RESTART and line is not None:
-            line.write(b"AT+CFUN=1,1\r")
+            line.until = time.monotonic() + RESTART_S
+            with suppress(Silent, Gone):  # it may be gone before it says OK; a port closed at once could swallow it
+                line.try_to("AT+CFUN=1,1", RESTART_S)
             self._hang_up()
             raise Away("the modem was told to restart")
         elif step is REOPEN:
