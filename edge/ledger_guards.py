@@ -1,45 +1,35 @@
-"""What keeps the books from being written over: triggers that let lines in at the end, and none change or leave."""
+"""What keeps ledgers from being written over: triggers that let lines in at the end, and none change or leave."""
 
-_WORDS = "the books are only added to"
 
-# The guard on INSERT is for SQLite's INSERT OR REPLACE, which removes a row without a DELETE that a trigger would see.
-LEDGER_GUARDS = (
-    f"""CREATE TRIGGER IF NOT EXISTS ledger_never_changes BEFORE UPDATE ON ledger
-       BEGIN SELECT RAISE(ABORT, '{_WORDS}'); END""",
-    f"""CREATE TRIGGER IF NOT EXISTS ledger_never_forgets BEFORE DELETE ON ledger
-       BEGIN SELECT RAISE(ABORT, '{_WORDS}'); END""",
-    f"""CREATE TRIGGER IF NOT EXISTS ledger_only_grows BEFORE INSERT ON ledger
-       WHEN EXISTS (SELECT 1 FROM ledger WHERE sequence >= NEW.sequence)
-       BEGIN SELECT RAISE(ABORT, '{_WORDS}'); END""",
-)
-LEDGER_GUARDS_POSTGRES = (
-    f"""CREATE OR REPLACE FUNCTION ledger_refuses() RETURNS trigger LANGUAGE plpgsql AS
-       'BEGIN RAISE EXCEPTION ''{_WORDS}'' USING ERRCODE = ''23001''; END'""",
-    "DROP TRIGGER IF EXISTS ledger_never_changes ON ledger",
-    """CREATE TRIGGER ledger_never_changes BEFORE UPDATE OR DELETE ON ledger
-       FOR EACH ROW EXECUTE FUNCTION ledger_refuses()""",
-    "DROP TRIGGER IF EXISTS ledger_never_forgets ON ledger",
-    """CREATE TRIGGER ledger_never_forgets BEFORE TRUNCATE ON ledger
-       FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuses()""",
-)
+def _guards(name: str, table: str, is_taken: str, words: str) -> tuple[str, ...]:
+    """For SQLite. `is_taken`: in which case a line stands there already, in the words of an INSERT trigger.
 
-_CREDITS = "lines of credits are only added to"
-CREDIT_GUARDS = (
-    f"""CREATE TRIGGER IF NOT EXISTS credits_never_change BEFORE UPDATE ON credit_entries
-       BEGIN SELECT RAISE(ABORT, '{_CREDITS}'); END""",
-    f"""CREATE TRIGGER IF NOT EXISTS credits_never_forget BEFORE DELETE ON credit_entries
-       BEGIN SELECT RAISE(ABORT, '{_CREDITS}'); END""",
-    f"""CREATE TRIGGER IF NOT EXISTS credits_only_grow BEFORE INSERT ON credit_entries
-       WHEN EXISTS (SELECT 1 FROM credit_entries WHERE id = NEW.id OR key = NEW.key)
-       BEGIN SELECT RAISE(ABORT, '{_CREDITS}'); END""",
-)
-CREDIT_GUARDS_POSTGRES = (
-    f"""CREATE OR REPLACE FUNCTION credits_refuse() RETURNS trigger LANGUAGE plpgsql AS
-       'BEGIN RAISE EXCEPTION ''{_CREDITS}'' USING ERRCODE = ''23001''; END'""",
-    "DROP TRIGGER IF EXISTS credits_never_change ON credit_entries",
-    """CREATE TRIGGER credits_never_change BEFORE UPDATE OR DELETE ON credit_entries
-       FOR EACH ROW EXECUTE FUNCTION credits_refuse()""",
-    "DROP TRIGGER IF EXISTS credits_never_forget ON credit_entries",
-    """CREATE TRIGGER credits_never_forget BEFORE TRUNCATE ON credit_entries
-       FOR EACH STATEMENT EXECUTE FUNCTION credits_refuse()""",
-)
+    That guard is for INSERT OR REPLACE, which removes a row without a DELETE that a trigger would see.
+    """
+    refuse = f"BEGIN SELECT RAISE(ABORT, '{words}'); END"
+    return (
+        f"CREATE TRIGGER IF NOT EXISTS {name}_never_changes BEFORE UPDATE ON {table} {refuse}",
+        f"CREATE TRIGGER IF NOT EXISTS {name}_never_forgets BEFORE DELETE ON {table} {refuse}",
+        f"CREATE TRIGGER IF NOT EXISTS {name}_only_grows BEFORE INSERT ON {table} "
+        f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {is_taken}) {refuse}",
+    )
+
+
+def _guards_postgres(name: str, table: str, words: str) -> tuple[str, ...]:
+    return (
+        f"CREATE OR REPLACE FUNCTION {name}_refuses() RETURNS trigger LANGUAGE plpgsql AS "
+        f"'BEGIN RAISE EXCEPTION ''{words}'' USING ERRCODE = ''23001''; END'",
+        f"DROP TRIGGER IF EXISTS {name}_never_changes ON {table}",
+        f"CREATE TRIGGER {name}_never_changes BEFORE UPDATE OR DELETE ON {table} "
+        f"FOR EACH ROW EXECUTE FUNCTION {name}_refuses()",
+        f"DROP TRIGGER IF EXISTS {name}_never_forgets ON {table}",
+        f"CREATE TRIGGER {name}_never_forgets BEFORE TRUNCATE ON {table} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION {name}_refuses()",
+    )
+
+
+_BOOKS, _CREDITS = "the books are only added to", "lines of credits are only added to"
+LEDGER_GUARDS = _guards("ledger", "ledger", "sequence >= NEW.sequence", _BOOKS)
+LEDGER_GUARDS_POSTGRES = _guards_postgres("ledger", "ledger", _BOOKS)
+CREDIT_GUARDS = _guards("credits", "credit_entries", "id = NEW.id OR key = NEW.key", _CREDITS)
+CREDIT_GUARDS_POSTGRES = _guards_postgres("credits", "credit_entries", _CREDITS)

@@ -52,6 +52,9 @@ class Campaign(Table):
     left_out = JsonField(default=dict)  # why → how many, when its recipients were listed
     words = TextField(default="")  # what went wrong
     round = IntegerField(default=0)  # how often its failed ones were tried anew
+    by_box = BooleanField(default=False)  # made by whoever commands the box itself, and no staff member
+    request_key = CharField(null=True, unique=True)  # the program's Idempotency-Key, of its owner, as a digest
+    request_digest = CharField(default="")  # what was asked for under it
     recipients = IntegerField(null=True)  # when it was submitted: none is added or removed after that
     created_at = InstantField()
     listed_at = InstantField(null=True)  # its recipients are all written down

@@ -16,9 +16,10 @@ from edge.models import Clock, Event, Grant, Inbox, Job, Payment, Plan, Router
 from edge.settings import Settings
 from edge.settings_sections import Web
 from edge.values.stk import PushAnswer, QueryAnswer, StkResult
-from edge.web import WebServer
+from edge.web import Sealed, WebServer, build
 from tests import shop
 from tests.browser import browser_of
+from tests.web_client import Browser, signed_in
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 POLL_S = (10, 20, 35)
@@ -188,6 +189,30 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     monkeypatch.setattr(people, "N", 2**8)
     with shop.opened(tmp_path) as settings:
         yield settings
+
+
+@pytest.fixture
+def app(settings: Settings) -> Sealed:
+    """This shop's web application, to be called without a port."""
+    return build(settings)
+
+
+@pytest.fixture
+def njeri(app: Sealed) -> Browser:
+    """The owner at the dashboard."""
+    return signed_in(app, "Njeri")
+
+
+@pytest.fixture
+def otieno(app: Sealed) -> Browser:
+    """The technician."""
+    return signed_in(app, "Otieno")
+
+
+@pytest.fixture
+def wanjiku(app: Sealed) -> Browser:
+    """The cashier."""
+    return signed_in(app, "Wanjiku")
 
 
 @pytest.fixture

@@ -10,38 +10,11 @@ from edge import desk, jobs
 from edge.domain import board, breakers, checks, messages, queues
 from edge.models import Batch, Event, Grant, Heartbeat, Inbox, Job, JobMinute, Message, Pause, Payment, Router
 from edge.pages import board_words, chart
-from edge.web import build
 from tests.shop import ASHA, JUMA, NOW, fail, pay, prompt, worker_is_alive
-from tests.web_client import Browser
+from tests.web_client import Browser, signed_in
 
 POISON = "<script>alert(1)</script>"
 MINUTE = int(NOW.timestamp() // 60)
-
-
-@pytest.fixture
-def app(settings):
-    return build(settings)
-
-
-@pytest.fixture
-def njeri(app):
-    return signed_in(app, "Njeri")
-
-
-@pytest.fixture
-def otieno(app):
-    return signed_in(app, "Otieno")
-
-
-@pytest.fixture
-def wanjiku(app):
-    return signed_in(app, "Wanjiku")
-
-
-def signed_in(app, name):
-    browser = Browser(app, "192.168.88.10")
-    assert browser.sign_in(name).status == 303
-    return browser
 
 
 def promise(name="router.check", queue="router-checks", at=NOW, **more):

@@ -11,7 +11,6 @@ from edge.models import Event, Grant, Job, Router
 from edge.network_models import RouterSample, Session, Stranger
 from edge.values.hotspot import KnownUser
 from edge.values.router_data import LiveSession, RouterReading
-from edge.web import build
 from tests.shop import ASHA, pay, worker_is_alive
 from tests.web_client import Browser
 
@@ -25,32 +24,6 @@ def it_is_now(monkeypatch):
 
 POISON = "<script>alert(1)</script>"
 PHONE, TABLET = "DA:BB:CC:00:00:01", "AC:BB:CC:00:00:02"
-
-
-@pytest.fixture
-def app(settings):
-    return build(settings)
-
-
-def signed_in(app, name):
-    browser = Browser(app, "192.168.88.10")
-    assert browser.sign_in(name).status == 303
-    return browser
-
-
-@pytest.fixture
-def njeri(app):
-    return signed_in(app, "Njeri")
-
-
-@pytest.fixture
-def otieno(app):
-    return signed_in(app, "Otieno")
-
-
-@pytest.fixture
-def wanjiku(app):
-    return signed_in(app, "Wanjiku")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from edge.web import build
 from tests.browser import needs_chromium, press, says, set_width
 from tests.shop import ASHA, JUMA
 from tests.test_dashboard_browser import sign_in
-from tests.web_client import Browser
+from tests.web_client import Browser, signed_in
 
 POISON = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 HOSTILE = "\u202eevil\u2066 \x00\x1a\x1b[31m 😀 {shop} {{7*7}} " + POISON
@@ -37,22 +37,6 @@ def by_the_modem():
 @pytest.fixture
 def app(settings):
     return build(replace(settings, sms=Sms(owner_numbers=("0733000222",), owner_pin="4711")))
-
-
-def signed_in(app, name):
-    browser = Browser(app, "192.168.88.10")
-    assert browser.sign_in(name).status == 303
-    return browser
-
-
-@pytest.fixture
-def njeri(app):
-    return signed_in(app, "Njeri")
-
-
-@pytest.fixture
-def otieno(app):
-    return signed_in(app, "Otieno")
 
 
 def came(text, sender=ASHA, *, ago_min=0, judged=True, **more):

@@ -419,8 +419,8 @@ def books(monkeypatch):
     """In memory: hundreds of short lives. Campaigns go in small steps, so that a few recipients see all of them."""
     database.open_database(Path(":memory:"))
     schema.create()
-    for trigger in ("ledger_never_changes", "ledger_never_forgets", "ledger_only_grows", "credits_never_change",
-                    "credits_never_forget", "credits_only_grow"):  # fmt: skip
+    for trigger in ("ledger_never_changes", "ledger_never_forgets", "ledger_only_grows", "credits_never_changes",
+                    "credits_never_forgets", "credits_only_grows"):  # fmt: skip
         db.execute_sql(f"DROP TRIGGER IF EXISTS {trigger}")  # each life begins with empty books
     monkeypatch.setattr(tasks, "_now", tasks._now)
     monkeypatch.setattr(campaign_run, "IN_HAND", 4)

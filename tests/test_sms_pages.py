@@ -18,7 +18,7 @@ from edge.web import build
 from tests.browser import needs_chromium, press, says, set_width
 from tests.shop import ASHA, JUMA, worker_is_alive
 from tests.test_dashboard_browser import sign_in
-from tests.web_client import Browser
+from tests.web_client import signed_in
 
 POISON = "<script>alert(1)</script>"
 
@@ -30,27 +30,6 @@ def by_the_modem():
     yield
     routing.configure(Sms(), has_modem=False, is_rehearsal=False)
     airtime.configure(airtime.Rules())
-
-
-@pytest.fixture
-def app(settings):
-    return build(settings)
-
-
-def signed_in(app, name):
-    browser = Browser(app, "192.168.88.10")
-    assert browser.sign_in(name).status == 303
-    return browser
-
-
-@pytest.fixture
-def njeri(app):
-    return signed_in(app, "Njeri")
-
-
-@pytest.fixture
-def otieno(app):
-    return signed_in(app, "Otieno")
 
 
 def now():

@@ -26,7 +26,6 @@ from edge.values.phone_list import MOST_BYTES
 
 LOOK_S = 0.2
 COUNTED_WITHIN_S = 60.0
-BY_BOX = "box"  # whoever may run commands on the box may send
 NUMBER = click.argument("campaign_id", type=click.IntRange(1, 2**31 - 1), metavar="ID")
 ALONE = "Nobody works on the queue of texts: `edge sms work` does what is due there."
 
@@ -98,7 +97,7 @@ def create(name: str, text: str, kind: str, **told: Any) -> None:
     """
     with asked().box() as settings:
         audience, faults = _audience(settings, kind, told)
-        one = campaigns.create(name, text, kind, {**audience, "by": BY_BOX}, None, datetime.now(UTC))
+        one = campaigns.create(name, text, kind, audience, None, datetime.now(UTC))
         bell.ring()
         one = _counted(one)
         quote = campaigns.quote(one)

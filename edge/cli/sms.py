@@ -14,7 +14,7 @@ from edge.cli.job_views import count
 from edge.cli.queue import LIMIT, YES, ask_first
 from edge.cli.serving import serve
 from edge.domain import credits, messages, queues, templates, text_figures
-from edge.errors import BadInput, EdgeError
+from edge.errors import BadInput
 from edge.models import Message
 from edge.pages import texts_words
 from edge.pages.staff_words import clock, plain
@@ -29,10 +29,6 @@ WENT = ("sent", "delivered")
 SERVED = ("sms", "notifications", "emails")  # a campaign's end is told by the other two
 WAIT = click.option("--wait", "wait_s", type=click.FloatRange(0, 3600), default=60, show_default=True,
                     metavar="SECONDS", help="Wait at most so long for the outcome.")  # fmt: skip
-
-
-class NotSent(EdgeError):
-    """It did not leave, or nobody knows."""
 
 
 @click.group(cls=BoxGroup)

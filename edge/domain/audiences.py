@@ -24,7 +24,6 @@ MOST_DAYS = 3_650
 MOST_CENTS = 10**9
 TOLD_FAULTS = 3
 # Who made it when nobody of the staff did; by what a program's request is known again (`send_requests.py`).
-KEPT = ("by", "key", "content")
 
 # Whoever was let in or paid, a chunk of them in the order of their numbers, by the two indexes of phones.
 NUMBERS = """
@@ -53,8 +52,7 @@ def check(audience: Mapping[str, Any]) -> dict[str, Any]:
     kind = audience.get("kind")
     if kind not in KINDS:
         raise BadInput(f"An audience is one of: {', '.join(KINDS)}.", "audience")
-    marks = {name: str(audience[name])[:200] for name in KEPT if audience.get(name)}
-    checked: dict[str, Any] = {**marks, "kind": kind}
+    checked: dict[str, Any] = {"kind": kind}
     if kind == "guests":
         return checked | _checked_guests(audience)
     if kind == "list":

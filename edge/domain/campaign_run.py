@@ -64,7 +64,7 @@ def step(campaign_id: int, now: datetime) -> None:
 def _no_right(campaign: Campaign) -> str:
     """A campaign is sent with the rights of its owner as they are now."""
     if campaign.staff_id is None:
-        return "" if campaign.audience.get("by") == "box" else "whoever wrote it is no longer with the shop"
+        return "" if campaign.by_box else "whoever wrote it is no longer with the shop"
     staff = Staff.get_or_none(Staff.id == campaign.staff_id)
     if staff is None or staff.role not in MAY_SEND:
         return "whoever wrote it may not send campaigns any more"
@@ -73,12 +73,17 @@ def _no_right(campaign: Campaign) -> str:
 
 def waits_for_airtime(campaign: Campaign, now: datetime) -> datetime | None:
     """A campaign by the modem must not use up what codes need: it waits until the balance is up again."""
-    words = ""
-    if routing.first_way("campaign") == routing.MODEM and airtime.is_too_low(now):
-        words = AIRTIME_LOW
-    if words != campaign.words and campaign.words in ("", AIRTIME_LOW):
-        campaign.put(words=words)
-    return now + AIRTIME_AGAIN if words else None
+    is_low = routing.first_way("campaign") == routing.MODEM and airtime.is_too_low(now)
+    if is_low != (campaign.words == AIRTIME_LOW):
+        _say_it_waits(campaign.id, is_low)
+    return now + AIRTIME_AGAIN if is_low else None
+
+
+@transaction
+def _say_it_waits(campaign_id: int, waits: bool) -> None:
+    """Beside whatever else may be said there."""
+    before, after = ("", AIRTIME_LOW) if waits else (AIRTIME_LOW, "")
+    Campaign.update(words=after).where(Campaign.id == campaign_id, Campaign.words == before).execute()
 
 
 def _any(campaign: Campaign, state: str) -> bool:
@@ -154,11 +159,6 @@ def _finish(campaign: Campaign, now: datetime) -> None:
         state = "failed" if is_lost else "completed"
     words = campaign.words or (_commonest_fault(campaign) if told.failed else "")
     campaign.put(state=state, finished_at=now, words=words)
-    rest = credits.reserved_for(campaign.id)
-    if rest:  # never seen; a credit that nobody misses is lost to the shop all the same
-        log.error("campaign %s ends with %d credits set aside for nobody: they are free again", campaign.id, rest)
-        key = f"release:campaign:{campaign.id}:{campaign.round}:rest"
-        credits.release(rest, Cause(key, "release", "left over", None, campaign.id), now)
     log.info("campaign %s: %s, %d sent, %d failed", campaign.id, state, told.sent + told.delivered, told.failed)
     figures = {
         "total": told.total, "sent": told.sent + told.delivered, "failed": told.failed,

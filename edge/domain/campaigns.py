@@ -1,6 +1,6 @@
 """Campaigns: one text to many, drafted, priced, submitted once, and paused, resumed or cancelled by whoever owns it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -74,9 +74,12 @@ class Progress:
 
 @transaction
 def create(name: str, text: str, kind: str, audience: dict[str, Any], staff: Staff | None, now: datetime) -> Campaign:
-    """A draft. Its recipients are written down by a worker; until then it can't be submitted."""
+    """A draft. Its recipients are written down by a worker; until then it can't be submitted.
+
+    `staff` is None for whoever commands the box itself.
+    """
     given = _checked(name, text, kind, audience)
-    campaign: Campaign = Campaign.create(**given, staff=staff, created_at=now)
+    campaign: Campaign = Campaign.create(**given, staff=staff, by_box=staff is None, created_at=now)
     campaign_lists.promise(campaign.id, now)
     return campaign
 
@@ -163,16 +166,19 @@ def submit(campaign_id: int, staff: Staff | None, now: datetime, at: datetime | 
 @transaction
 def send_now(
     numbers: Sequence[str], text: str, name: str, staff: Staff | None, now: datetime, kind: str = "service",
-    audience: Mapping[str, Any] | None = None,
+    request_key: str | None = None, request_digest: str = "",
 ) -> Campaign:  # fmt: skip
     """Draft, list and submit in one transaction, for up to 5,000 numbers; a wrong one among them refuses all.
 
-    `audience` may say more of where it came from.
+    `request_key`, `request_digest`: see `edge/domain/send_requests.py`.
     """
     if len(numbers) > MOST_AT_ONCE:
         raise BadInput(f"At most {MOST_AT_ONCE:,} numbers at once; upload longer lists on the dashboard.", "to")
-    given = _checked(name, text, kind, {"kind": "numbers", "numbers": list(numbers), **(audience or {})})
-    campaign: Campaign = Campaign.create(**given, staff=staff, created_at=now)
+    given = _checked(name, text, kind, {"kind": "numbers", "numbers": list(numbers)})
+    campaign: Campaign = Campaign.create(
+        **given, staff=staff, by_box=staff is None, created_at=now, request_key=request_key,
+        request_digest=request_digest,
+    )  # fmt: skip
     campaign_lists.list_all(campaign, now)
     return submit(campaign.id, staff, now)
 
@@ -293,7 +299,7 @@ def everything(before: int | None = None, limit: int = 50) -> list[Campaign]:
     return list(found.order_by(Campaign.id.desc()).limit(limit))
 
 
-def word_on(message: Message, now: datetime) -> "partial[None] | None":
+def word_on(message: Message, now: datetime) -> Callable[[datetime], object] | None:
     """What is to be done with this recipient instead of sending, now that his turn has come; None: send."""
     campaign = Campaign.get_by_id(message.campaign_id)
     if campaign.state == "cancelled":

@@ -15,12 +15,11 @@ from edge.models import Job, Message, Payment, Staff
 from edge.sms_models import MessageSegment
 from edge.values.gsm7 import to_septets
 from edge.values.msisdn import mask_msisdn
-from edge.values.sms_text import count_segments, cut, simplify
+from edge.values.sms_text import count_segments, cut, forcing, simplify, transliterate
 
 # The modem may take 130 s to get its turn and to be ready, the network 120 s to accept a segment (Quectel EC25's
 # manual): only after both is it silence. Each further segment may take as long again.
 MODEM_TAKES_S, SEGMENT_TAKES_S = 250, 130
-MODEM = "modem"
 # Whoever waits for a code waits for it now; of a reminder that comes a day late nobody has any use.
 PRIORITY = {"code": jobs.HIGH, "reply": 5, "alert": 3, "hand": 2, "notice": 0, "campaign": jobs.LOW}
 KEPT_FOR = {
@@ -70,8 +69,7 @@ def cost_of(text: str) -> Quote:
     """Before sending: a letter that the 7-bit alphabet lacks more than halves what a segment holds."""
     plain = as_sent(text)
     segments = cut(plain)
-    forcing = tuple(dict.fromkeys(letter for letter in plain if to_septets(letter) is None))
-    return Quote(plain, len(segments.contents), segments.alphabet, len(plain), forcing)
+    return Quote(plain, len(segments.contents), segments.alphabet, len(plain), forcing(plain))
 
 
 def as_sent(text: str) -> str:
@@ -102,7 +100,7 @@ def promise_sending(message: Message, now: datetime, route: str = "") -> None:
     route = route or _best_route(message, tried_of(message), now)
     jobs.promise(
         "sms.send", "sms", now, args={"message_id": message.id, "route": route}, priority=PRIORITY[message.kind],
-        lane=MODEM if route == MODEM else None, unique_key=key_of(message.id),
+        lane=routing.MODEM if route == routing.MODEM else None, unique_key=key_of(message.id),
         cause=f"payment:{message.payment_id}" if message.payment_id else "",
         timeout_s=MODEM_TAKES_S + SEGMENT_TAKES_S * (message.segments - 1),
     )  # fmt: skip
@@ -359,13 +357,8 @@ def in_one_segment(say: Callable[[str], str], shop: str) -> str:
 
     A letter that the 7-bit alphabet lacks would more than halve the segment: it is written plainly or left out.
     """
-    name = " ".join("".join(_plain(letter) for letter in simplify(shop)).split()) or "WiFi"
+    plain = transliterate(unicodedata.normalize("NFKC", shop))
+    name = " ".join("".join(letter for letter in plain if to_septets(letter) is not None).split()) or "WiFi"
     while name and count_segments(say(name)) > 1:
         name = name[:-1].rstrip()
     return simplify(say(name))
-
-
-def _plain(letter: str) -> str:
-    if to_septets(letter) is not None:
-        return letter
-    return "".join(part for part in unicodedata.normalize("NFKD", letter) if to_septets(part) is not None)

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from edge.database import db, transaction
+from edge.domain import samples
 from edge.sms_models import ModemSample
 
 KEPT = timedelta(days=7)
 APART = timedelta(seconds=30)  # two looks of one minute leave one row
-STEP = timedelta(minutes=15)
-DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -52,13 +51,8 @@ def latest() -> ModemSample | None:
 
 def day(now: datetime) -> list[Slice]:
     """The last 24 hours, the oldest first; a slice without a look is empty."""
-    step_s = STEP.total_seconds()
-    begin_s = (now.timestamp() // step_s + 1) * step_s - DAY.total_seconds()
-    looks: dict[int, list[ModemSample]] = {}
-    for row in list(ModemSample.select().where(ModemSample.at >= begin_s, ModemSample.at <= now)):
-        looks.setdefault(int((row.at.timestamp() - begin_s) // step_s), []).append(row)
-    begin = datetime.fromtimestamp(begin_s, now.tzinfo)
-    return [_slice(begin + number * STEP, looks.get(number, [])) for number in range(int(DAY / STEP))]
+    rows = list(ModemSample.select().where(ModemSample.at >= now - samples.DAY, ModemSample.at <= now))
+    return [_slice(start, looks) for start, looks in samples.by_slice(rows, now)]
 
 
 def _slice(start: datetime, looks: list[ModemSample]) -> Slice:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from edge.database import transaction
-from edge.domain import breakers, plans, throttle
-from edge.models import Breaker, Throttle
+from edge.domain import breakers, daily, plans, throttle
+from edge.models import Breaker
 
 MODEM, SIMULATED = "modem", "simulated"
 MODEM_CENTS = 100  # what a segment costs from a SIM without a bundle
@@ -191,19 +190,8 @@ def turn(route: str, now: datetime) -> datetime | None:
     return _take_of_day(f"sms-day:{route}", per_day, now) if per_day else None
 
 
-@transaction
 def _take_of_day(name: str, per_day: int, now: datetime) -> datetime | None:
-    """One of the day's texts; the next midnight of the shop's clock when they are used up.
-
-    The row counts in `failures`, and stands for the day that ends at `free_at`.
-    """
+    """One of the day's texts; the next midnight of the shop's clock when they are used up."""
     local = now.astimezone(plans.shop.zone)
     end = (local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0) + timedelta(days=1)).astimezone(now.tzinfo)
-    Throttle.create_unless_there(name=name, free_at=end)
-    row = Throttle.get_by_id(name)
-    if abs(row.free_at - end) > timedelta(minutes=1):
-        row.put(free_at=end, failures=0)
-    if row.failures >= per_day:
-        return end
-    row.put(failures=row.failures + 1)
-    return None
+    return None if daily.take(name, per_day, now, within=end - now) else end

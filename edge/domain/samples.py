@@ -3,16 +3,20 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from edge.database import db, transaction
 from edge.models import Router
 from edge.network_models import RouterSample
+from edge.sms_models import ModemSample
 from edge.values.router_data import RouterReading
 
 KEPT = timedelta(days=7)
 APART = timedelta(seconds=30)  # two looks of one minute leave one row
 STEP = timedelta(minutes=15)
 DAY = timedelta(days=1)
+
+Look = TypeVar("Look", RouterSample, ModemSample)
 
 
 @dataclass(frozen=True)
@@ -50,14 +54,19 @@ def latest(router_id: int) -> RouterSample | None:
 
 def day(router_id: int, now: datetime) -> list[Slice]:
     """The last 24 hours, the oldest first; a slice without a look is empty."""
+    rows = RouterSample.select().where(RouterSample.router == router_id, RouterSample.at >= now - DAY)
+    return [_slice(start, looks) for start, looks in by_slice(rows, now)]
+
+
+def by_slice(rows: Iterable[Look], now: datetime) -> list[tuple[datetime, list[Look]]]:
+    """The quarters of hours of the last day, the oldest first, each with the looks taken in it."""
     step_s = STEP.total_seconds()
     begin_s = (now.timestamp() // step_s + 1) * step_s - DAY.total_seconds()
-    rows = RouterSample.select().where(RouterSample.router == router_id, RouterSample.at >= begin_s)
-    looks: dict[int, list[RouterSample]] = {}
+    looks: dict[int, list[Look]] = {}
     for row in rows:
         looks.setdefault(int((row.at.timestamp() - begin_s) // step_s), []).append(row)
     begin = datetime.fromtimestamp(begin_s, now.tzinfo)
-    return [_slice(begin + number * STEP, looks.get(number, [])) for number in range(int(DAY / STEP))]
+    return [(begin + number * STEP, looks.get(number, [])) for number in range(int(DAY / STEP))]
 
 
 def _slice(start: datetime, looks: list[RouterSample]) -> Slice:

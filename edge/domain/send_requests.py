@@ -6,20 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from edge.database import db, transaction
+from edge.database import transaction
 from edge.domain import audiences, campaigns
 from edge.errors import BadInput
 from edge.models import Staff
 from edge.sms_models import Campaign
 
-KEPT = 1_000  # campaigns back from the newest in which a key is known again
 LONGEST_KEY = 200
-
-# The key stands at the beginning of the document, before a long list of numbers.
-KNOWN = """
-SELECT id FROM sms_campaigns WHERE id > (SELECT COALESCE(MAX(id), 0) FROM sms_campaigns) - ? AND audience LIKE ?
-ORDER BY id DESC LIMIT 1
-"""
 
 
 class KeyReused(BadInput):
@@ -49,18 +42,19 @@ def take(wish: Wish, staff: Staff | None, now: datetime) -> tuple[Campaign, bool
 
 @transaction
 def _take(wish: Wish, numbers: list[str], staff: Staff | None, now: datetime) -> tuple[Campaign, bool]:
-    marks: dict[str, str] = {}
+    key, content = None, ""
     if wish.key:
-        owner = staff.id if staff is not None else 0
-        content = json.dumps([sorted(numbers), wish.text, wish.name, wish.kind])
-        marks = {"key": _digest(f"{owner}:{wish.key}"), "content": _digest(content)}
-        found = db.execute_sql(KNOWN, (KEPT, f'{{"key":"{marks["key"]}",%')).fetchone()
-        if found is not None:
-            campaign: Campaign = Campaign.get_by_id(found[0])
-            if campaign.audience.get("content") != marks["content"]:
-                raise KeyReused("This Idempotency-Key already stands for other texts.", "Idempotency-Key")
-            return campaign, False
-    return campaigns.send_now(numbers, wish.text, wish.name, staff, now, wish.kind, audience=marks), True
+        key = _digest(f"{staff.id if staff is not None else 0}:{wish.key}")
+        content = _digest(json.dumps([sorted(numbers), wish.text, wish.name, wish.kind]))
+        known = Campaign.one_where("request_key = ?", key)
+        if known is not None and known.request_digest != content:
+            raise KeyReused("This Idempotency-Key already stands for other texts.", "Idempotency-Key")
+        if known is not None:
+            return known, False
+    campaign: Campaign = campaigns.send_now(
+        numbers, wish.text, wish.name, staff, now, wish.kind, request_key=key, request_digest=content
+    )
+    return campaign, True
 
 
 def _digest(words: str) -> str:

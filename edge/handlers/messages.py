@@ -104,7 +104,7 @@ def _send(world: World, message: Message, route: str, now: datetime) -> WriteDow
 def _hand_over(world: World, message: Message, route: str, now: datetime) -> Taken:
     if route == routing.SIMULATED:
         return Taken("")
-    if route == messages.MODEM:
+    if route == routing.MODEM:
         told = world.devices.modem().send_sms(
             message.msisdn, message.text, report=message.wants_report, flash=message.flash,
             validity_minutes=_validity_minutes(message, now),
@@ -131,7 +131,7 @@ def _elsewhere(message: Message, route: str, now: datetime, *, tried: str) -> Wr
 
 
 def _doubt(route: str, state: str, now: datetime) -> None:
-    if route == messages.MODEM:
+    if route == routing.MODEM:
         checks.doubt_modem(state, now)
 
 

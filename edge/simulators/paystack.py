@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from edge.errors import BadInput
-from edge.simulators.mpesa.server import Listener
+from edge.simulators.mpesa.server import Listener, Served
 from edge.simulators.mpesa.wire import Reply, reply
 from edge.values.msisdn import mask_msisdn
 
@@ -67,22 +66,21 @@ class Delivery:
     status: int | None
 
 
-class PaystackSimulator:
+class PaystackSimulator(Served):
     """Paystack on a local port; set fault attributes at any time, read `charges`, `asked` and `webhooks`."""
 
     def __init__(
         self, host: str = "127.0.0.1", port: int = 0, secret_key: str = SECRET_KEY, webhook_url: str = "", *,
         by_digit: bool = False, digit_delay_s: float = 0.0, log: Callable[[str], object] | None = None,
     ) -> None:  # fmt: skip
+        super().__init__()
         self._address, self._key = (host, port), secret_key
         self._by_digit, self._digit_delay_s = by_digit, digit_delay_s
         self._log = log or (lambda line: None)
         self._lock = threading.RLock()
         self._quiet = threading.Condition(self._lock)
         self._busy = 0
-        self._closing = threading.Event()
         self._customers: dict[str, Customer] = {}
-        self._listener: Listener | None = None
         self.webhook_url = webhook_url
         self.customer = Customer()  # everybody without a script
         self.down = self.html = self.busy = self.broken = False
@@ -92,25 +90,8 @@ class PaystackSimulator:
         self.asked: list[str] = []
         self.webhooks: list[Delivery] = []
 
-    def __enter__(self) -> "PaystackSimulator":
-        self._listener = Listener(self._address, self._answer)
-        threading.Thread(target=self._listener.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._closing.set()
-        if self._listener is not None:
-            self._listener.shutdown()
-            self._listener.server_close()
-        self.wait_until_quiet()
-
-    @property
-    def base_url(self) -> str:
-        """Where it listens; only while it is open."""
-        if self._listener is None:
-            raise BadInput("the simulator is not open")
-        host, port = self._listener.server_address[:2]
-        return f"http://{host!s}:{port}"
+    def _listen(self) -> Listener:
+        return Listener(self._address, self._answer)
 
     def script(self, msisdn: str, customer: Customer) -> None:
         """From now on this phone behaves so."""

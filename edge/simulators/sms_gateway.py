@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from edge.errors import BadInput
-from edge.simulators.mpesa.server import Listener
+from edge.simulators.mpesa.server import Listener, Served
 from edge.simulators.mpesa.wire import Reply, reply
 from edge.simulators.sms_wires import ACCOUNT_SID, AfricasTalking, Outcome, Plain, Taken, Twilio, Wire, report_of
 from edge.values.msisdn import mask_msisdn
@@ -36,7 +35,7 @@ class Posted:
     status: int | None
 
 
-class SmsGatewaySimulator:
+class SmsGatewaySimulator(Served):
     """Three gateways on one local port. Set attributes at any time; read `texts` and `posted`.
 
     `faults` are used up one a text, then `fault` holds; the same text sent twice is taken twice, as everywhere.
@@ -46,14 +45,13 @@ class SmsGatewaySimulator:
         self, host: str = "127.0.0.1", port: int = 0, box_url: str = "", *, answer_s: float = 0.0,
         report_delay_s: float = 0.0, by_digit: bool = False, log: Callable[[str], object] | None = None,
     ) -> None:  # fmt: skip
+        super().__init__()
         self._address, self.box_url, self._by_digit = (host, port), box_url.rstrip("/"), by_digit
         self.answer_s, self.report_delay_s = answer_s, report_delay_s
         self._log = log or (lambda line: None)
         self._lock = threading.RLock()
         self._quiet = threading.Condition(self._lock)
         self._busy = 0
-        self._closing = threading.Event()
-        self._listener: Listener | None = None
         self._number = 0
         self.fault: Fault | None = None
         self.faults: list[Fault | None] = []
@@ -67,25 +65,8 @@ class SmsGatewaySimulator:
         self.posted: list[Posted] = []
         self.connections: set[tuple[str, int]] = set()
 
-    def __enter__(self) -> "SmsGatewaySimulator":
-        self._listener = _Listener(self._address, self._answer, self.connections)
-        threading.Thread(target=self._listener.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._closing.set()
-        if self._listener is not None:
-            self._listener.shutdown()
-            self._listener.server_close()
-        self.wait_until_quiet()
-
-    @property
-    def base_url(self) -> str:
-        """Where it listens; only while it is open."""
-        if self._listener is None:
-            raise BadInput("the simulator is not open")
-        host, port = self._listener.server_address[:2]
-        return f"http://{host!s}:{port}"
+    def _listen(self) -> Listener:
+        return _Listener(self._address, self._answer, self.connections)
 
     def wait_until_quiet(self, timeout_s: float = 10.0) -> bool:
         """Wait until every report is posted; False when time ran out."""

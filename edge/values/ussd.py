@@ -14,7 +14,6 @@ MODE_WORDS = {
     NOT_SUPPORTED: "the network does not know this code", TIMED_OUT: "the network took too long",
 }  # fmt: skip
 CODED_UCS2, CODED_GSM7, CODED_OCTETS = 72, 15, 0
-MOST_SEPTETS = 182  # 160 octets
 SHORTEST_HEX = 6  # `50` is fifty, not a letter
 PLAUSIBLE = 0.85
 HINT = 0.1  # what its own word on its coding is worth: it is often wrong

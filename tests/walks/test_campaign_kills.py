@@ -31,7 +31,7 @@ def campaign(box: Box, gateway: SmsGatewaySimulator) -> Box:
     box.sections |= {"sms": {"route": ["africastalking"]}, "sms.africastalking": account, "modem": {"port": ""}}
     box.make()
     now = datetime.now(UTC)
-    audience = {"kind": "numbers", "numbers": [f"07000000{place:02d}" for place in range(PEOPLE)], "by": "box"}
+    audience = {"kind": "numbers", "numbers": [f"07000000{place:02d}" for place in range(PEOPLE)]}
     with boot.opened(load(box.state)):
         credits.top_up(100, "", None, now)
         easter = campaigns.create("Easter", "Open today", "service", audience, None, now)

@@ -230,11 +230,6 @@ class Handset:
                 self.memories[memory].pop(gone, None)
             self.changed.notify_all()
 
-    def wait_for_empty(self, timeout_s: float = 10.0) -> bool:
-        """Wait until no memory holds a text and none is held back; False when time ran out."""
-        with self.changed:
-            return self.changed.wait_for(lambda: not any(self.memories.values()) and not self.held_back, timeout_s)
-
     def wait_for_sent(self, count: int, timeout_s: float = 10.0) -> bool:
         """Wait until so many whole texts were sent; False when time ran out."""
         with self.changed:

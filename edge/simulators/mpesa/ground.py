@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from edge.errors import BadInput
 from edge.simulators.mpesa import texts, wire
 from edge.simulators.mpesa.book import Book, Row
 from edge.simulators.mpesa.customers import Customer, by_last_digit, name_of
-from edge.simulators.mpesa.server import Listener, post
+from edge.simulators.mpesa.server import Served, post
 from edge.simulators.mpesa.wire import Reply, reply
 
 SANDBOX_PASSKEY = "bfb279f9aa9bdbcf158e97dd71a467cd2e0c893059b10f78e6b72ada1ed2c919"  # published by Safaricom
@@ -26,7 +25,7 @@ class Door:
     is_signed: bool = False  # with the shop's passkey, as prompts and questions about them are
 
 
-class Ground:
+class Ground(Served):
     """Shared by all desks; whoever sets an attribute changes M-Pesa's behaviour from then on."""
 
     def __init__(
@@ -51,12 +50,11 @@ class Ground:
         self._lock = threading.RLock()
         self._quiet = threading.Condition(self._lock)
         self._busy_threads = 0
-        self._closing = threading.Event()
         self._customers: dict[str, Customer] = {}
-        self._listener: Listener | None = None
         self._doors: dict[str, Door] = {}
         self._outage_until = 0.0
         self.book = Book()
+        super().__init__()
         self.holder = "MAMA NJERI WIFI"
         self.on_money: Callable[[str, Row], object] | None = None  # the owner's text for each payment and reversal
         self.text_phone: texts.PhoneForm = "full"
@@ -64,14 +62,6 @@ class Ground:
         self.by_digit = by_digit
         self.customer = Customer()  # everybody without a script, unless by_digit
         self.digit_delay_s = 0.0
-
-    @property
-    def base_url(self) -> str:
-        """Where it listens; only while it is open."""
-        if self._listener is None:
-            raise BadInput("the simulator is not open")
-        host, port = self._listener.server_address[:2]
-        return f"http://{host!s}:{port}"
 
     def script(self, msisdn: str, customer: Customer) -> None:
         """From now on this phone behaves so."""

@@ -3,11 +3,13 @@
 import http.client
 import json
 import socket
+import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
+from edge.errors import BadInput
 from edge.simulators.mpesa.wire import Reply
 
 BODY_LIMIT = 256 * 1024
@@ -26,6 +28,42 @@ class Listener(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is nobody's fault."""
+
+
+class Served:
+    """A simulator that speaks HTTP while it is entered; what it begins meanwhile ends with it."""
+
+    def __init__(self) -> None:
+        self._closing = threading.Event()
+        self._listener: Listener | None = None
+
+    def __enter__(self) -> Self:
+        self._listener = self._listen()
+        threading.Thread(target=self._listener.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        if self._listener is not None:
+            self._listener.shutdown()
+            self._listener.server_close()
+        self.wait_until_quiet()
+
+    @property
+    def base_url(self) -> str:
+        """Where it listens; only while it is open."""
+        if self._listener is None:
+            raise BadInput("the simulator is not open")
+        host, port = self._listener.server_address[:2]
+        return f"http://{host!s}:{port}"
+
+    def _listen(self) -> Listener:
+        """Open its port."""
+        raise NotImplementedError
+
+    def wait_until_quiet(self, timeout_s: float = 10.0) -> bool:
+        """Wait until all that it began has ended; False when time ran out."""
+        raise NotImplementedError
 
 
 class _Handler(BaseHTTPRequestHandler):

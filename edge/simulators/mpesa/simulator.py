@@ -1,6 +1,5 @@
 """The pretend M-Pesa, whole: it listens on a local port until it is closed."""
 
-import threading
 
 from edge.simulators.mpesa.checkouts import Checkouts
 from edge.simulators.mpesa.control import Control
@@ -15,14 +14,5 @@ class MpesaSimulator(Control, Checkouts):
     `org_posts` and `book`.
     """
 
-    def __enter__(self) -> "MpesaSimulator":
-        self._listener = Listener(self._address, self._answer)
-        threading.Thread(target=self._listener.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._closing.set()
-        if self._listener is not None:
-            self._listener.shutdown()
-            self._listener.server_close()
-        self.wait_until_quiet()
+    def _listen(self) -> Listener:
+        return Listener(self._address, self._answer)
