@@ -510,6 +510,7 @@ def test_texts_to_a_hundred_numbers_are_not_on_the_card_in_plain_letters(owner: 
 def test_a_campaign_by_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("EDGE_STATE", "EDGE_CONFIG"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("EDGE_SMS__QUIET_HOURS", "")  # this test may run at night
 
     def run(*words: str, status: int = 0, stdin: str = "") -> str:
         done = CliRunner().invoke(edge, [*words, "--state", str(tmp_path / "box")], input=stdin)

@@ -16,6 +16,7 @@ from edge.domain import (
     campaign_lists,
     campaign_run,
     campaigns,
+    clock,
     contacts,
     credits,
     inbox,
@@ -284,6 +285,7 @@ def test_a_text_that_expires_unsent_gives_its_credits_back(njeri, drive, gateway
     drive()
     assert accounts() == (997, 3, 0)
     late = NOW + timedelta(days=4)
+    clock.beat(late, synchronised=True)
     drive(now=late)
     assert {text.state for text in Message.select()} == {"failed"}
     assert (row(campaign).state, accounts(), gateway.texts) == ("failed", (1_000, 0, 0), [])
@@ -388,3 +390,18 @@ def test_no_number_stands_in_full_where_people_and_programs_look(njeri, drive, g
     assert len(seen) > 12
     for number in (ASHA, JUMA):
         assert not [words for words in seen if number[3:] in words]
+
+
+# The clock.
+
+
+def test_a_code_promised_under_a_wrong_clock_goes_when_it_is_put_right(njeri, drive):
+    code = messages.promise(ASHA, "Your code is 7K2Q-9F3C", NOW - timedelta(days=40 * 365))
+    drive()
+    assert Message.get_by_id(code.id).state == "sent"
+
+
+def test_nothing_is_too_old_by_a_clock_that_nobody_vouches_for(njeri, drive):
+    code = messages.promise(ASHA, "Your code is 7K2Q-9F3C", NOW)
+    drive(now=NOW + timedelta(days=40 * 365))
+    assert Message.get_by_id(code.id).state == "sent"

@@ -107,7 +107,7 @@ def _make_ready(campaign: Campaign, now: datetime) -> int:
             messages.mark_failed(message.id, "it would take more segments than were set aside for it", now)
             continue
         message.put(
-            state="queued", text=text, expires_at=now + messages.KEPT_FOR["campaign"], created_at=now,
+            state="queued", text=text, expires_at=messages.useful_until("campaign", now), created_at=now,
             wants_report=messages.wants_reports(),
         )  # fmt: skip
         messages.promise_sending(message, now)

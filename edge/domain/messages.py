@@ -9,7 +9,7 @@ from peewee import SQL, fn
 
 from edge import jobs
 from edge.database import transaction
-from edge.domain import campaign_watch, credits, events, routing
+from edge.domain import campaign_watch, clock, credits, events, routing
 from edge.domain.credits import Cause
 from edge.models import Job, Message, Payment, Staff
 from edge.sms_models import MessageSegment
@@ -20,10 +20,11 @@ from edge.values.sms_text import count_segments, cut, forcing, simplify, transli
 # The modem may take 130 s to get its turn and to be ready, the network 120 s to accept a segment (Quectel EC25's
 # manual): only after both is it silence. Each further segment may take as long again.
 MODEM_TAKES_S, SEGMENT_TAKES_S = 250, 130
-# Whoever waits for a code waits for it now; of a reminder that comes a day late nobody has any use.
+# Whoever waits for a code waits for it now; of a reminder that comes a day late nobody has any use. What was paid for
+# is told after a power cut of days as well: its time was given back.
 PRIORITY = {"code": jobs.HIGH, "reply": 5, "alert": 3, "hand": 2, "notice": 0, "campaign": jobs.LOW}
 KEPT_FOR = {
-    "code": timedelta(hours=24), "reply": timedelta(hours=6), "alert": timedelta(hours=6), "hand": timedelta(days=2),
+    "code": timedelta(days=7), "reply": timedelta(hours=6), "alert": timedelta(hours=6), "hand": timedelta(days=2),
     "notice": timedelta(hours=1), "campaign": timedelta(days=3),
 }  # fmt: skip
 LOST = "it is no longer on the queue: staff took it off"
@@ -77,6 +78,16 @@ def as_sent(text: str) -> str:
     return simplify(text) if _rules.simplify else text
 
 
+def useful_until(kind: str, now: datetime, within: timedelta | None = None) -> datetime | None:
+    """None under a clock that may not be believed: once it is put right, all that was written before would be old."""
+    return now + (within or KEPT_FOR[kind]) if clock.is_trusted(now) else None
+
+
+def is_too_old(message: Message, now: datetime) -> bool:
+    """Nothing expires by a clock that may not be believed."""
+    return message.expires_at is not None and bool(message.expires_at < now) and clock.is_trusted(now)
+
+
 @transaction
 def promise(
     msisdn: str, text: str, now: datetime, payment: Payment | None = None, *, kind: str = "code",
@@ -87,7 +98,7 @@ def promise(
     text = as_sent(text)
     message: Message = Message.create(
         msisdn=msisdn, text=text, kind=kind, payment=payment, staff_id=staff_id, answers_id=answers_id, cost=cost,
-        segments=count_segments(text), created_at=now, expires_at=now + (expires_in or KEPT_FOR[kind]),
+        segments=count_segments(text), created_at=now, expires_at=useful_until(kind, now, expires_in),
         wants_report=_rules.reports if wants_report is None else wants_report, flash=flash,
     )  # fmt: skip
     promise_sending(message, now)

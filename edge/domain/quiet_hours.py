@@ -20,9 +20,9 @@ def until(kind: str, now: datetime) -> datetime | None:
         return None
     start, end = _hours
     local = now.astimezone(plans.shop.zone)
-    clock = local.time()
-    is_quiet = start <= clock < end if start <= end else clock >= start or clock < end
+    hour = local.time()
+    is_quiet = start <= hour < end if start <= end else hour >= start or hour < end
     if not is_quiet:
         return None
-    day = local.date() + timedelta(days=int(clock >= end))
+    day = local.date() + timedelta(days=int(hour >= end))
     return datetime.combine(day, end, plans.shop.zone).astimezone(now.tzinfo)

@@ -32,7 +32,7 @@ def send_sms(world: World, now: datetime, message_id: int, route: str = "") -> W
         raise Refused("it is not known whether this text left: it is not sent a second time")
     if message.state != "queued":
         return None
-    if message.expires_at is not None and message.expires_at < now:
+    if messages.is_too_old(message, now):
         return partial(messages.mark_failed, message_id, TOO_OLD)
     if message.campaign_id is not None:
         word = campaigns.word_on(message, now)
